@@ -1,0 +1,85 @@
+// Package applet is the contract between the software SE's operating system
+// and the applications that it runs, as a Java Card's is between runtime and
+// applet. An application is one folder: it has a [Package] that names its
+// modules, and a type behind [Application].
+//
+// What lasts and what does not are kept apart. An Application is an installed
+// instance with its persistent state; it lives as long as it is installed. A
+// [Selection] is made for each selection on a logical channel and holds what
+// must not outlive it: verified PINs, half-done exchanges, input buffers.
+package applet
+
+import (
+	"io"
+
+	"github.com/cloud-of-se/tses/apdu"
+)
+
+// A Package is an executable load file that is built in (GlobalPlatform Card
+// Specification 2.3.1, 9.1).
+type Package struct {
+	AID          apdu.AID
+	Major, Minor byte // version of the load file
+	Modules      []Module
+}
+
+// A Module is what instances are made of (GlobalPlatform Card Specification
+// 2.3.1, 9.1.1).
+type Module struct {
+	AID apdu.AID
+
+	// Install makes a new instance with the application-specific parameters
+	// (the value of tag C9) of INSTALL [for install]; an [apdu.SW] as error
+	// is the answer to that command. It must not call [Card.Commit]: the
+	// installation as a whole is committed when it is complete.
+	Install func(card Card, instance apdu.AID, params []byte) (Application, error)
+
+	// Load makes the instance again from what its Save wrote.
+	Load func(card Card, instance apdu.AID, state []byte) (Application, error)
+}
+
+// Application is one installed instance. The operating system makes one call
+// at a time into a card, its selections included.
+type Application interface {
+	// Select is called when SELECT by AID, or the opening of a channel,
+	// chooses the instance. It returns the state of this selection and the
+	// response data (the FCI). An [apdu.SW] as error refuses the selection.
+	Select() (s Selection, fci []byte, err error)
+
+	// Save is the persistent state, secrets in clear: the operating system
+	// seals it before it leaves the process. The bytes are wiped after use
+	// and must not be shared with the instance.
+	Save() ([]byte, error)
+}
+
+// Selection is an instance as it is selected on one logical channel.
+type Selection interface {
+	// Process executes one command. The operating system has joined command
+	// chains (the chaining bit is cleared), removed the channel number from
+	// CLA and unwrapped the secure messaging that it ended itself; SELECT by
+	// AID and MANAGE CHANNEL never come here. The data of the response may
+	// be longer than Ne: the operating system cuts it for GET RESPONSE.
+	// c.Data is the selection's to read during the call only.
+	Process(c apdu.Command) apdu.Response
+
+	// Close ends the selection (another SELECT, channel closed, reset, power
+	// off) and wipes what it holds.
+	Close()
+}
+
+// Card is what the operating system offers to an instance.
+type Card interface {
+	// Rand is a cryptographically secure source.
+	Rand() io.Reader
+
+	// Serial is the card's serial number, 4 bytes, unlike those of other cards,
+	// the same for the life of the card.
+	Serial() [4]byte
+
+	// Commit writes the state of the whole card, so that it survives a power
+	// cut from here on. An instance calls it after a change and before the
+	// answer that tells of it; for a retry counter, before the comparison
+	// that the counter guards. On an error the change did not happen for
+	// good, and the instance must undo it and answer SW 6581.
+	Commit() error
+}

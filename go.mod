@@ -1,0 +1,12 @@
+module github.com/cloud-of-se/tses
+
+go 1.26
+
+require (
+	github.com/BurntSushi/toml v1.6.0
+	github.com/google/go-cmp v0.7.0
+	github.com/rogpeppe/go-internal v1.16.0
+	golang.org/x/crypto v0.50.0
+	golang.org/x/sys v0.48.0
+	pgregory.net/rapid v1.3.0
+)
