@@ -1,9 +1,6 @@
 package apdu
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
 // Bounds of a command and of a response APDU in bytes (ISO/IEC 7816-4, 5.1).
 const (
@@ -40,10 +37,6 @@ const (
 	INSGetStatus            = 0xF2 // GlobalPlatform
 )
 
-// ErrMalformed is matched by every error of [Parse], [Command.Append] and
-// [ParseResponse]: the bytes are no APDU and must not reach a chip.
-var ErrMalformed = errors.New("malformed APDU")
-
 // Command is one command APDU (ISO/IEC 7816-4, 5.1).
 type Command struct {
 	CLA, INS, P1, P2 byte
@@ -67,10 +60,10 @@ type Command struct {
 // The errors match [ErrMalformed] and say which field is wrong.
 func Parse(b []byte) (Command, error) {
 	if len(b) < MinCommand {
-		return Command{}, fmt.Errorf("%w: %d bytes, the header CLA INS P1 P2 needs 4", ErrMalformed, len(b))
+		return Command{}, malformed("APDU", "%d bytes, the header CLA INS P1 P2 needs 4", len(b))
 	}
 	if len(b) > MaxCommand {
-		return Command{}, fmt.Errorf("%w: %d bytes, an extended APDU has at most %d", ErrMalformed, len(b), MaxCommand)
+		return Command{}, malformed("APDU", "%d bytes, an extended APDU has at most %d", len(b), MaxCommand)
 	}
 	c := Command{CLA: b[0], INS: b[1], P1: b[2], P2: b[3]}
 	body := b[4:]
@@ -95,9 +88,9 @@ func (c Command) parseShort(body []byte) (Command, error) {
 	case 0:
 		c.Data = body[1:]
 	case 1:
-		c.Data, c.Ne = body[1:1+nc], shortNe(body[1+nc])
+		c.Data, c.Ne = body[1:1+nc:1+nc], shortNe(body[1+nc])
 	default:
-		return Command{}, fmt.Errorf("%w: Lc says %d data bytes, %d follow it; an Le of one byte may come after the data", ErrMalformed, nc, len(body)-1)
+		return Command{}, malformed("APDU", "Lc says %d data bytes, %d follow it; an Le of one byte may come after the data", nc, len(body)-1)
 	}
 	return c, nil
 }
@@ -105,7 +98,7 @@ func (c Command) parseShort(body []byte) (Command, error) {
 // parseExtended reads cases 2, 3 and 4 whose first length byte is 00.
 func (c Command) parseExtended(body []byte) (Command, error) {
 	if len(body) < 3 {
-		return Command{}, fmt.Errorf("%w: an extended length field needs 3 bytes, %d are there", ErrMalformed, len(body))
+		return Command{}, malformed("APDU", "an extended length field needs 3 bytes, %d are there", len(body))
 	}
 	n := int(body[1])<<8 | int(body[2])
 	if len(body) == 3 { // case 2 extended
@@ -113,16 +106,16 @@ func (c Command) parseExtended(body []byte) (Command, error) {
 		return c, nil
 	}
 	if n == 0 {
-		return Command{}, fmt.Errorf("%w: extended Lc is 0 and %d bytes follow it", ErrMalformed, len(body)-3)
+		return Command{}, malformed("APDU", "extended Lc is 0 and %d bytes follow it", len(body)-3)
 	}
 	switch len(body) - 3 - n {
 	case 0:
 		c.Data = body[3:]
 	case 2:
 		le := body[3+n:]
-		c.Data, c.Ne = body[3:3+n], extendedNe(int(le[0])<<8|int(le[1]))
+		c.Data, c.Ne = body[3:3+n:3+n], extendedNe(int(le[0])<<8|int(le[1]))
 	default:
-		return Command{}, fmt.Errorf("%w: extended Lc says %d data bytes, %d follow it; an Le of two bytes may come after the data", ErrMalformed, n, len(body)-3)
+		return Command{}, malformed("APDU", "extended Lc says %d data bytes, %d follow it; an Le of two bytes may come after the data", n, len(body)-3)
 	}
 	return c, nil
 }
@@ -147,7 +140,7 @@ func extendedNe(le int) int {
 func (c Command) Append(dst []byte) ([]byte, error) {
 	nc := len(c.Data)
 	if nc > maxNc || c.Ne < 0 || c.Ne > maxNe {
-		return dst, fmt.Errorf("%w: Nc %d, Ne %d; the most are %d and %d", ErrMalformed, nc, c.Ne, maxNc, maxNe)
+		return dst, malformed("APDU", "Nc %d, Ne %d; the most are %d and %d", nc, c.Ne, maxNc, maxNe)
 	}
 	dst = append(dst, c.CLA, c.INS, c.P1, c.P2)
 	if nc > maxShortNc || c.Ne > maxShortNe || c.Extended && nc+c.Ne > 0 {

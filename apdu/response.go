@@ -1,7 +1,5 @@
 package apdu
 
-import "fmt"
-
 // Response is one response APDU (ISO/IEC 7816-4, 5.1).
 type Response struct {
 	Data []byte // 0 to 65,536 bytes; [ParseResponse] does not copy
@@ -13,7 +11,7 @@ type Response struct {
 // of SW1 are legal is not judged here: SIMs answer 9F and 91.
 func ParseResponse(b []byte) (Response, error) {
 	if len(b) < 2 || len(b) > MaxResponse {
-		return Response{}, fmt.Errorf("%w: a response has 2 to %d bytes, this one %d", ErrMalformed, MaxResponse, len(b))
+		return Response{}, malformed("APDU", "a response has 2 to %d bytes, this one %d", MaxResponse, len(b))
 	}
 	n := len(b) - 2
 	return Response{Data: b[:n:n], SW: SW(b[n])<<8 | SW(b[n+1])}, nil

@@ -51,6 +51,7 @@ var swNames = map[SW]string{
 	0x6285:                   "selected file is terminated",
 	SWMoreData:               "more data available",
 	SWVerifyFailed:           "verification failed",
+	0x6381:                   "file filled up by the last write",
 	SWExecutionError:         "execution error, nothing changed",
 	0x6500:                   "execution error, memory changed",
 	SWMemoryFailure:          "memory failure",
@@ -62,6 +63,7 @@ var swNames = map[SW]string{
 	SWLastCommandExpected:    "last command of the chain expected",
 	SWChainingNotSupported:   "command chaining not supported",
 	0x6900:                   "command not allowed",
+	0x6981:                   "command incompatible with file structure",
 	SWSecurityStatus:         "security status not satisfied",
 	SWAuthMethodBlocked:      "authentication method blocked",
 	SWReferenceDataUnusable:  "reference data not usable",
@@ -109,6 +111,10 @@ func (s SW) Name() string {
 	switch {
 	case s.SW1() == 0x61:
 		return fmt.Sprintf("%d bytes more by GET RESPONSE", shortNe(s.SW2()))
+	case s.SW1() == 0x9F:
+		return fmt.Sprintf("success, %d bytes by GET RESPONSE", shortNe(s.SW2()))
+	case s.SW1() == 0x91:
+		return fmt.Sprintf("success, the SIM has a command of %d bytes", shortNe(s.SW2()))
 	case s.SW1() == 0x6C:
 		return fmt.Sprintf("wrong Le, %d bytes are there", shortNe(s.SW2()))
 	case s&0xFFF0 == 0x63C0:
@@ -116,6 +122,12 @@ func (s SW) Name() string {
 	}
 	if name, ok := swNames[s]; ok {
 		return name
+	}
+	switch s.SW1() {
+	case 0x90, 0x6F: // only 9000 and 6F00 are defined
+		return ""
+	case 0x63:
+		return "warning, memory changed"
 	}
 	return swNames[s&0xFF00]
 }

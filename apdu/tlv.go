@@ -35,14 +35,14 @@ func ReadTLV(b []byte) (t TLV, rest []byte, err error) {
 		return TLV{}, nil, fmt.Errorf("data object %X: %w", uint32(tag), err)
 	}
 	if n > len(b) {
-		return TLV{}, nil, fmt.Errorf("%w: data object %X announces %d bytes, %d are there", ErrMalformed, uint32(tag), n, len(b))
+		return TLV{}, nil, malformed("BER-TLV", "data object %X announces %d bytes, %d are there", uint32(tag), n, len(b))
 	}
 	return TLV{Tag: tag, Value: b[:n:n]}, b[n:], nil
 }
 
 func readTag(b []byte) (Tag, []byte, error) {
 	if len(b) == 0 {
-		return 0, nil, fmt.Errorf("%w: no tag", ErrMalformed)
+		return 0, nil, malformed("BER-TLV", "no tag")
 	}
 	tag := Tag(b[0])
 	if b[0]&0x1F != 0x1F {
@@ -54,12 +54,12 @@ func readTag(b []byte) (Tag, []byte, error) {
 			return tag, b[i+1:], nil
 		}
 	}
-	return 0, nil, fmt.Errorf("%w: tag field %X does not end within 3 bytes", ErrMalformed, uint32(tag))
+	return 0, nil, malformed("BER-TLV", "tag field %X does not end within 3 bytes", uint32(tag))
 }
 
 func readLength(b []byte) (int, []byte, error) {
 	if len(b) == 0 {
-		return 0, nil, fmt.Errorf("%w: no length", ErrMalformed)
+		return 0, nil, malformed("BER-TLV", "no length")
 	}
 	n := int(b[0])
 	if n < 0x80 {
@@ -67,7 +67,7 @@ func readLength(b []byte) (int, []byte, error) {
 	}
 	size := n & 0x7F
 	if size == 0 || size > 3 || len(b) < 1+size {
-		return 0, nil, fmt.Errorf("%w: length field %02X is not of 1 to 4 bytes, or cut", ErrMalformed, b[0])
+		return 0, nil, malformed("BER-TLV", "length field %02X is not of 1 to 4 bytes, or cut", b[0])
 	}
 	n = 0
 	for _, v := range b[1 : 1+size] {
@@ -114,7 +114,8 @@ func FindTLV(b []byte, path ...Tag) ([]byte, bool) {
 }
 
 // AppendTLV encodes one data object behind dst, with the shortest length
-// field. Several parts of a value are joined.
+// field. Several parts of a value are joined; together they have fewer than
+// 16,777,216 bytes, and the tag at most three.
 func AppendTLV(dst []byte, tag Tag, value ...[]byte) []byte {
 	for shift := 16; shift > 0; shift -= 8 {
 		if tag>>shift != 0 {
