@@ -68,8 +68,8 @@ func (c Class) String() string {
 // Verb is a command of RACS; its value is the command's code in a status.
 type Verb uint8
 
-// The verbs with their codes. Codes 10 and 11 (SEN, GET-SEN) belong to the
-// draft author's server alone.
+// The verbs with their codes. SEN and GET-SEN are the draft author's server's
+// alone.
 const (
 	NoVerb     Verb = 0
 	Begin      Verb = 1
@@ -81,12 +81,14 @@ const (
 	Shutdown   Verb = 7
 	PowerOn    Verb = 8
 	Echo       Verb = 9
+	SEN        Verb = 10
+	GetSEN     Verb = 11
 	Quit       Verb = 12
 )
 
 var verbNames = map[Verb]string{
 	Begin: "BEGIN", GetVersion: "GET-VERSION", SetVersion: "SET-VERSION", List: "LIST", Reset: "RESET", APDU: "APDU",
-	Shutdown: "SHUTDOWN", PowerOn: "POWERON", Echo: "ECHO", Quit: "QUIT",
+	Shutdown: "SHUTDOWN", PowerOn: "POWERON", Echo: "ECHO", SEN: "SEN", GetSEN: "GET-SEN", Quit: "QUIT",
 }
 
 // String is the verb as it stands in a command line.

@@ -1,0 +1,249 @@
+package access
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+const (
+	caFile     = "ca.pem"
+	caKeyFile  = "ca.key"
+	serverFile = "server.pem"
+
+	caLife     = 30 * 365 * 24 * time.Hour
+	serverLife = 2 * 365 * 24 * time.Hour
+	renewAhead = 30 * 24 * time.Hour // a server certificate with less left is replaced
+	backdate   = time.Hour           // a client's clock may be behind
+)
+
+// Authority is the CA of one TSES, in its state directory.
+type Authority struct {
+	dir  string
+	cert *x509.Certificate
+	key  crypto.Signer
+}
+
+// ErrNoAuthority says that a state directory holds no CA yet.
+var ErrNoAuthority = errors.New("no CA here yet")
+
+// CreateAuthority makes a new CA (ECDSA P-256) and an empty registry in a
+// state directory. It never replaces one.
+func CreateAuthority(dir string) (*Authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("CA key: %w", err)
+	}
+	serial := newSerial()
+	tmpl := &x509.Certificate{
+		SerialNumber:          serial,
+		Subject:               pkix.Name{CommonName: fmt.Sprintf("TSES CA %x", serial.Bytes()[:4])},
+		NotBefore:             time.Now().Add(-backdate),
+		NotAfter:              time.Now().Add(caLife),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		MaxPathLenZero:        true,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	if err != nil {
+		return nil, fmt.Errorf("CA certificate: %w", err)
+	}
+	keyPEM, err := encodeKey(key)
+	if err != nil {
+		return nil, err
+	}
+	// The certificate comes last: only when it is there, the CA is.
+	if err := (&Registry{path: filepath.Join(dir, registryFile)}).create(); err != nil {
+		return nil, err
+	}
+	if err := writeFile(filepath.Join(dir, caKeyFile), keyPEM, 0o600); err != nil {
+		return nil, err
+	}
+	if err := writeFile(filepath.Join(dir, caFile), encodeCert(der), 0o644); err != nil {
+		return nil, err
+	}
+	return OpenAuthority(dir)
+}
+
+// OpenAuthority opens the CA of a state directory. It fails with
+// [ErrNoAuthority] where there is none.
+func OpenAuthority(dir string) (*Authority, error) {
+	certPEM, err := os.ReadFile(filepath.Join(dir, caFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", dir, ErrNoAuthority)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("CA certificate: %w", err)
+	}
+	keyPEM, err := os.ReadFile(filepath.Join(dir, caKeyFile))
+	if err != nil {
+		return nil, fmt.Errorf("CA key: %w; restore it from a copy, or begin with a new state directory", err)
+	}
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		return nil, fmt.Errorf("CA in %s: %w", dir, err)
+	}
+	return &Authority{dir: dir, cert: pair.Leaf, key: pair.PrivateKey.(crypto.Signer)}, nil
+}
+
+// Certificate is the CA's own.
+func (a *Authority) Certificate() *x509.Certificate { return a.cert }
+
+// CertificatePath is the file that clients trust.
+func (a *Authority) CertificatePath() string { return filepath.Join(a.dir, caFile) }
+
+// Registry is the list of what this CA issued and what is revoked.
+func (a *Authority) Registry() *Registry {
+	return &Registry{path: filepath.Join(a.dir, registryFile)}
+}
+
+// Order says what credential is wanted.
+type Order struct {
+	Name   string // 1 to 64 printable characters
+	Planes Plane
+	SEs    []string // globs over SEIDs; nil: all
+	Life   time.Duration
+}
+
+// Issue makes a credential with a key of its own (ECDSA P-256), enters it in
+// the registry and returns certificate and key in one PEM.
+func (a *Authority) Issue(o Order) (c *Credential, credentialPEM []byte, err error) {
+	if err := o.check(); err != nil {
+		return nil, nil, err
+	}
+	tmpl := &x509.Certificate{
+		Subject:     pkix.Name{CommonName: o.Name, OrganizationalUnit: o.Planes.Names()},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	for _, glob := range o.SEs {
+		tmpl.URIs = append(tmpl.URIs, seURI(glob))
+	}
+	cert, credentialPEM, err := a.sign(tmpl, o.Life)
+	if err != nil {
+		return nil, nil, fmt.Errorf("credential %q: %w", o.Name, err)
+	}
+	if c, err = FromCertificate(cert); err != nil {
+		return nil, nil, err
+	}
+	return c, credentialPEM, a.Registry().add(c)
+}
+
+func (o Order) check() error {
+	if len(o.Name) == 0 || len(o.Name) > 64 {
+		return fmt.Errorf("credential name %.70q: want 1 to 64 bytes", o.Name)
+	}
+	for _, r := range o.Name {
+		if r <= ' ' || r == 0x7F || r == 0xFFFD {
+			return fmt.Errorf("credential name %q: no spaces and control characters, please", o.Name)
+		}
+	}
+	if o.Planes == 0 {
+		return fmt.Errorf("credential %q: %w", o.Name, ErrNoPlane)
+	}
+	if o.Life <= 0 {
+		return fmt.Errorf("credential %q: a life of %v is none", o.Name, o.Life)
+	}
+	for _, glob := range o.SEs {
+		if err := CheckGlob(glob); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ServerCertificate returns the server's certificate for the names (DNS names
+// and IP addresses). The one in the state directory is kept while it covers
+// them and has a month left; else a new one is made.
+func (a *Authority) ServerCertificate(names []string) (*tls.Certificate, error) {
+	path := filepath.Join(a.dir, serverFile)
+	if pair, err := tls.LoadX509KeyPair(path, path); err == nil && a.serves(pair.Leaf, names) {
+		return &pair, nil
+	}
+	tmpl := &x509.Certificate{
+		Subject:     pkix.Name{CommonName: "TSES " + names[0]},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			tmpl.IPAddresses = append(tmpl.IPAddresses, ip)
+		} else {
+			tmpl.DNSNames = append(tmpl.DNSNames, name)
+		}
+	}
+	_, both, err := a.sign(tmpl, serverLife)
+	if err != nil {
+		return nil, fmt.Errorf("server certificate: %w", err)
+	}
+	if err := writeFile(path, both, 0o600); err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(both, both)
+	return &pair, err
+}
+
+// serves tells whether a server certificate will do for a while.
+func (a *Authority) serves(cert *x509.Certificate, names []string) bool {
+	covered := !slices.ContainsFunc(names, func(name string) bool { return cert.VerifyHostname(name) != nil })
+	return covered && cert.CheckSignatureFrom(a.cert) == nil && time.Until(cert.NotAfter) > renewAhead
+}
+
+// sign completes the template and returns the certificate, and it and its new
+// key as PEM.
+func (a *Authority) sign(tmpl *x509.Certificate, life time.Duration) (*x509.Certificate, []byte, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	tmpl.SerialNumber = newSerial()
+	tmpl.NotBefore = time.Now().Add(-backdate)
+	tmpl.NotAfter = time.Now().Add(life)
+	if tmpl.NotAfter.After(a.cert.NotAfter) {
+		tmpl.NotAfter = a.cert.NotAfter
+	}
+	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, key.Public(), a.key)
+	if err != nil {
+		return nil, nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, nil, err
+	}
+	keyPEM, err := encodeKey(key)
+	return cert, append(encodeCert(der), keyPEM...), err
+}
+
+// newSerial is a random serial number of 16 bytes, which RFC 5280, 4.1.2.2, allows.
+func newSerial() *big.Int {
+	b := make([]byte, 16)
+	rand.Read(b) // never fails: crypto/rand ends the process where it would
+	b[0] = b[0]&0x7F | 0x40
+	return new(big.Int).SetBytes(b)
+}
+
+func encodeCert(der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+func encodeKey(key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}

@@ -1,0 +1,105 @@
+package access
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// The reasons for which the holder of a verified certificate is not let in.
+var (
+	ErrRevoked = errors.New("the credential is revoked")
+	ErrExpired = errors.New("the credential has expired")
+)
+
+// watchInterval is how often a gate looks whether the registry has changed: a
+// revocation has to be in force within a second.
+const watchInterval = 250 * time.Millisecond
+
+// Gate lets credentials in, or not, by the registry as it is now.
+type Gate struct {
+	registry *Registry
+	now      func() time.Time
+	revoked  atomic.Pointer[map[string]bool] // serials
+	seen     os.FileInfo                     // the registry file that revoked is from
+}
+
+// NewGate reads the registry.
+func NewGate(r *Registry) (*Gate, error) {
+	g := &Gate{registry: r, now: time.Now}
+	if _, err := g.refresh(); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// Admit reads a verified certificate and tells by [ErrRevoked], [ErrExpired]
+// or [ErrNoPlane] that its holder is not let in.
+func (g *Gate) Admit(cert *x509.Certificate) (*Credential, error) {
+	c, err := FromCertificate(cert)
+	if err != nil {
+		return nil, err
+	}
+	return c, g.Check(c)
+}
+
+// Check tells whether a credential that was let in still would be.
+func (g *Gate) Check(c *Credential) error {
+	switch {
+	case (*g.revoked.Load())[c.Serial]:
+		return fmt.Errorf("credential %q, serial %s: %w", c.Name, c.Serial, ErrRevoked)
+	case g.now().After(c.NotAfter):
+		return fmt.Errorf("credential %q, serial %s: %w on %s", c.Name, c.Serial, ErrExpired, c.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// Watch follows the registry until the context is done. It calls recheck
+// after each change, and once a second so that expiry is noticed, and failed
+// when the registry can be read no more; the last one that could stays in force.
+func (g *Gate) Watch(ctx context.Context, recheck func(), failed func(error)) {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	readable := true
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		changed, err := g.refresh()
+		if err != nil && readable {
+			failed(err)
+		}
+		readable = err == nil
+		if changed || n%int(time.Second/watchInterval) == 0 {
+			recheck()
+		}
+	}
+}
+
+// refresh reads the registry if its file is another than the one last read.
+func (g *Gate) refresh() (changed bool, err error) {
+	info, err := os.Stat(g.registry.path)
+	if err == nil && g.seen != nil && os.SameFile(info, g.seen) &&
+		info.ModTime().Equal(g.seen.ModTime()) && info.Size() == g.seen.Size() {
+		return false, nil
+	}
+	entries, err := g.registry.Entries()
+	if err != nil {
+		return false, fmt.Errorf("registry of credentials: %w", err)
+	}
+	revoked := make(map[string]bool)
+	for _, e := range entries {
+		if !e.Revoked.IsZero() {
+			revoked[e.Serial] = true
+		}
+	}
+	g.revoked.Store(&revoked)
+	g.seen = info
+	return true, nil
+}

@@ -1,0 +1,170 @@
+package access
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"syscall"
+	"time"
+)
+
+const registryFile = "credentials.json"
+
+// Entry is one credential in the registry.
+type Entry struct {
+	Serial   string    `json:"serial"`
+	Name     string    `json:"name,omitempty"`
+	Planes   []string  `json:"planes,omitempty"`
+	SEs      []string  `json:"se,omitempty"`
+	Issued   time.Time `json:"issued,omitzero"`
+	NotAfter time.Time `json:"not_after,omitzero"`
+	Revoked  time.Time `json:"revoked,omitzero"`
+}
+
+// State is "valid", "revoked" or "expired".
+func (e Entry) State(now time.Time) string {
+	switch {
+	case !e.Revoked.IsZero():
+		return "revoked"
+	case !e.NotAfter.IsZero() && now.After(e.NotAfter):
+		return "expired"
+	}
+	return "valid"
+}
+
+// Registry is the file that lists the issued and the revoked credentials. It
+// holds no secrets. Programs that change it at the same time wait for each
+// other.
+type Registry struct{ path string }
+
+// ErrNoCredential says that the registry knows no such credential.
+var ErrNoCredential = errors.New("no such credential")
+
+// Entries reads the registry. One that is missing is an error: with it, all
+// revocations would be forgotten.
+func (r *Registry) Entries() ([]Entry, error) {
+	b, err := os.ReadFile(r.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; it says which credentials are revoked: restore it from a copy, or, if none was ever revoked, write [] into it", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var entries []Entry
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&entries); err != nil {
+		return nil, fmt.Errorf("%s: %w; restore it from a copy", r.path, err)
+	}
+	return entries, nil
+}
+
+// foreignSerial is what a serial number of another CA's credential looks like.
+var foreignSerial = regexp.MustCompile(`^[0-9a-f]{8,40}$`)
+
+// Revoke revokes the credential with a serial number, or all with a name that
+// are not revoked yet, and returns them. A serial number of 8 digits or more
+// that was not issued here is revoked too: it may be of another CA that the
+// TSES trusts. It fails with [ErrNoCredential] where there is nothing to revoke.
+func (r *Registry) Revoke(nameOrSerial string) (revoked []Entry, err error) {
+	err = r.update(func(entries []Entry) ([]Entry, error) {
+		serial := NormalSerial(nameOrSerial)
+		for i := range entries {
+			e := &entries[i]
+			if e.Revoked.IsZero() && (e.Name == nameOrSerial || e.Serial == serial) {
+				e.Revoked = time.Now().UTC().Truncate(time.Second)
+				revoked = append(revoked, *e)
+			}
+		}
+		known := slices.ContainsFunc(entries, func(e Entry) bool { return e.Serial == serial || e.Name == nameOrSerial })
+		if !known && foreignSerial.MatchString(serial) {
+			revoked = []Entry{{Serial: serial, Revoked: time.Now().UTC().Truncate(time.Second)}}
+			entries = append(entries, revoked...)
+		}
+		if revoked == nil {
+			return nil, fmt.Errorf("revoke %q: %w that is not revoked already; 'credential list' shows all", nameOrSerial, ErrNoCredential)
+		}
+		return entries, nil
+	})
+	return revoked, err
+}
+
+func (r *Registry) add(c *Credential) error {
+	return r.update(func(entries []Entry) ([]Entry, error) {
+		return append(entries, Entry{
+			Serial: c.Serial, Name: c.Name, Planes: c.Planes.Names(), SEs: c.SEs,
+			Issued: time.Now().UTC().Truncate(time.Second), NotAfter: c.NotAfter,
+		}), nil
+	})
+}
+
+// create makes an empty registry; one that is there stays.
+func (r *Registry) create() error {
+	if _, err := os.Stat(r.path); err == nil {
+		return nil
+	}
+	return writeFile(r.path, []byte("[]\n"), 0o600)
+}
+
+// update changes the registry under a lock that other processes respect.
+func (r *Registry) update(change func([]Entry) ([]Entry, error)) error {
+	lock, err := os.OpenFile(r.path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	defer lock.Close() // gives the lock free, even if the process dies before
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("lock %s: %w", lock.Name(), err)
+	}
+	entries, err := r.Entries()
+	if err != nil {
+		return err
+	}
+	if entries, err = change(entries); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(entries, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(r.path, append(b, '\n'), 0o600)
+}
+
+// writeFile writes a file so that a power cut leaves the old or the new one.
+func writeFile(path string, b []byte, mode fs.FileMode) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("write %s: %w", path, err), f.Close(), os.Remove(f.Name()))
+		}
+	}()
+	if err = f.Chmod(mode); err != nil {
+		return err
+	}
+	if _, err = f.Write(b); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	if err = dir.Sync(); err != nil {
+		return errors.Join(err, dir.Close())
+	}
+	return errors.Join(dir.Close(), f.Close())
+}

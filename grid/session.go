@@ -1,0 +1,236 @@
+package grid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cloud-of-se/tses/drivers"
+)
+
+// offTimeout bounds the powering off of one SE. The context of the session
+// that ends cannot: it may be why the session ends.
+const offTimeout = 10 * time.Second
+
+// Session owns SEs. A door makes one for each of its users' sessions and
+// closes it at the end. Its methods may be called at the same time; calls to
+// one SE wait for each other.
+type Session struct {
+	grid *Grid
+	name string
+
+	mu     sync.Mutex
+	owned  map[*slot]struct{}
+	closed bool
+}
+
+// NewSession returns a session that others see under name: who holds an SE.
+func (g *Grid) NewSession(name string) *Session {
+	return &Session{grid: g, name: name, owned: make(map[*slot]struct{})}
+}
+
+// ErrClosed says that the session has ended.
+var ErrClosed = errors.New("the session has ended")
+
+// PowerOn makes the SE this session's, powers it on and returns its answer to
+// reset. already tells that it was on: nothing was done and atr is that of the
+// last reset. It fails with [ErrUnknown], an [*InUseError], or the driver's
+// error; then the SE stays nobody's.
+func (s *Session) PowerOn(ctx context.Context, seid string) (atr []byte, already bool, err error) {
+	sl, ok := s.grid.lookup(seid)
+	if !ok {
+		return nil, false, unknown(seid)
+	}
+	atr, err = sl.claim(s)
+	if atr != nil || err != nil {
+		return atr, atr != nil, err
+	}
+	err = sl.call(ctx, s, "power on", func() (err error) {
+		if atr, err = sl.se.PowerOn(ctx); err == nil {
+			sl.setATR(atr)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, false, errors.Join(err, s.release(sl))
+	}
+	return atr, false, nil
+}
+
+// Reset resets an SE of this session and returns its answer to reset. It fails
+// with [ErrUnknown], [drivers.ErrPoweredOff], an [*InUseError], or the
+// driver's error; the SE stays this session's.
+func (s *Session) Reset(ctx context.Context, seid string, kind drivers.ResetKind) (atr []byte, err error) {
+	sl, err := s.own(seid)
+	if err != nil {
+		return nil, err
+	}
+	err = sl.call(ctx, s, "reset", func() (err error) {
+		if atr, err = sl.se.Reset(ctx, kind); err == nil {
+			sl.setATR(atr)
+		}
+		return err
+	})
+	return atr, err
+}
+
+// Transmit sends one command APDU to an SE of this session and returns the
+// response APDU. Errors are those of [Session.Reset]; as the driver's do, they
+// match [drivers.ErrOutcomeUnknown] where the command may have been executed.
+func (s *Session) Transmit(ctx context.Context, seid string, command []byte) (response []byte, err error) {
+	sl, err := s.own(seid)
+	if err != nil {
+		return nil, err
+	}
+	err = sl.call(ctx, s, "transmit", func() (err error) {
+		response, err = sl.se.Transmit(ctx, command)
+		return err
+	})
+	return response, err
+}
+
+// PowerOff powers an SE of this session off and gives it free. An SE that is
+// off already is left so. It fails with [ErrUnknown] or an [*InUseError]; an
+// error of the driver is returned too, and the SE is free all the same.
+func (s *Session) PowerOff(seid string) error {
+	sl, err := s.own(seid)
+	if errors.Is(err, drivers.ErrPoweredOff) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.release(sl)
+}
+
+// Check tells why an SE cannot be used by this session: [ErrUnknown],
+// [drivers.ErrPoweredOff] or an [*InUseError]; nil where it can.
+func (s *Session) Check(seid string) error {
+	_, err := s.own(seid)
+	return err
+}
+
+// Close powers off every SE of the session and ends it. A call that is under
+// way is waited for: cancel its context first to hurry it. The errors of the
+// drivers are joined; the SEs are free whatever they are.
+func (s *Session) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	owned := make([]*slot, 0, len(s.owned))
+	for sl := range s.owned {
+		owned = append(owned, sl)
+	}
+	s.mu.Unlock()
+	errs := make([]error, len(owned))
+	var off sync.WaitGroup // one slow chip must not keep the others on
+	for i, sl := range owned {
+		off.Go(func() { errs[i] = s.release(sl) })
+	}
+	off.Wait()
+	return errors.Join(errs...)
+}
+
+// own finds an SE that this session has powered on.
+func (s *Session) own(seid string) (*slot, error) {
+	sl, ok := s.grid.lookup(seid)
+	if !ok {
+		return nil, unknown(seid)
+	}
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	if err := sl.ownedBy(s); err != nil {
+		return nil, err
+	}
+	return sl, nil
+}
+
+// release powers the SE off, whatever state it is in, and gives it free.
+func (s *Session) release(sl *slot) error {
+	sl.calls <- struct{}{} // a driver obeys its context: the wait ends
+	defer func() { <-sl.calls }()
+	if err := sl.ownedByLocked(s); err != nil {
+		return nil // released by a call at the same time
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), offTimeout)
+	defer cancel()
+	err := sl.se.PowerOff(ctx)
+
+	s.mu.Lock()
+	delete(s.owned, sl)
+	s.mu.Unlock()
+	sl.mu.Lock()
+	sl.owner, sl.atr = nil, nil
+	sl.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("%s: power off %s: %w", sl.seid, sl.se, err)
+	}
+	return nil
+}
+
+// claim makes a free SE the session's. On one that is its own and on already,
+// it returns the answer to reset.
+func (sl *slot) claim(s *Session) (atr []byte, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	switch sl.owner {
+	case nil:
+		sl.owner, sl.since = s, time.Now()
+		s.owned[sl] = struct{}{}
+		return nil, nil
+	case s:
+		return sl.atr, nil
+	}
+	return nil, sl.inUse()
+}
+
+// call makes one driver call, when the ones before it have returned.
+func (sl *slot) call(ctx context.Context, s *Session, op string, f func() error) error {
+	select {
+	case sl.calls <- struct{}{}:
+		defer func() { <-sl.calls }()
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %s: waiting for another call: %w", sl.seid, op, ctx.Err())
+	}
+	if err := sl.ownedByLocked(s); err != nil {
+		return err // powered off while this call waited
+	}
+	if err := f(); err != nil {
+		return fmt.Errorf("%s: %s: %w", sl.seid, op, err)
+	}
+	return nil
+}
+
+func (sl *slot) ownedByLocked(s *Session) error {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	return sl.ownedBy(s)
+}
+
+func (sl *slot) ownedBy(s *Session) error {
+	switch sl.owner {
+	case s:
+		return nil
+	case nil:
+		return fmt.Errorf("%s: %w", sl.seid, drivers.ErrPoweredOff)
+	}
+	return sl.inUse()
+}
+
+func (sl *slot) inUse() error {
+	return &InUseError{SEID: sl.seid, Holder: sl.owner.name, Since: sl.since}
+}
+
+func (sl *slot) setATR(atr []byte) {
+	sl.mu.Lock()
+	sl.atr = append([]byte{}, atr...) // never nil, which would say "off"
+	sl.mu.Unlock()
+}
+
+func unknown(seid string) error { return fmt.Errorf("%w: %.64q", ErrUnknown, seid) }

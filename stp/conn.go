@@ -1,0 +1,117 @@
+package stp
+
+import (
+	"container/list"
+	"crypto/tls"
+	"net"
+	"sync"
+	"time"
+)
+
+// Conn is a client's connection with the deadlines that every door needs.
+type Conn struct {
+	*tls.Conn
+	idle, write time.Duration
+
+	mu        sync.Mutex
+	ended     error     // why no more input is taken
+	killed    bool      // output is not taken either
+	readArmed time.Time // when the deadlines were last set
+	writeArm  time.Time
+}
+
+func newConn(c *tls.Conn, l Limits) *Conn {
+	return &Conn{Conn: c, idle: l.Idle, write: l.Write}
+}
+
+// slack is how late a deadline may be set again, as a part of its time: doing
+// it for every command would cost more than the command.
+const slack = 256
+
+// past is a deadline that wakes whoever waits.
+var past = time.Unix(1, 0)
+
+// AwaitInput gives the client its idle time from now on to send the next
+// complete input. It is called when one has been dealt with; reads in between
+// do not prolong the time. [ErrDraining] says that no more is to be taken.
+func (c *Conn) AwaitInput() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended != nil {
+		return c.ended
+	}
+	now := time.Now()
+	if now.Sub(c.readArmed) < c.idle/slack {
+		return nil
+	}
+	c.readArmed = now
+	return c.SetReadDeadline(now.Add(c.idle))
+}
+
+// Ended tells why no more input is to be taken, nil while it is.
+func (c *Conn) Ended() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
+}
+
+// Write sends an answer, for which the client has the write time.
+func (c *Conn) Write(b []byte) (int, error) {
+	if err := c.armWrite(); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *Conn) armWrite() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); !c.killed && now.Sub(c.writeArm) >= c.write/slack {
+		c.writeArm = now
+		return c.SetWriteDeadline(now.Add(c.write))
+	}
+	return nil
+}
+
+// drain ends the taking of input; a reader that waits wakes up.
+func (c *Conn) drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = ErrDraining
+	// A connection that refuses a deadline is closed already.
+	_ = c.SetReadDeadline(past)
+}
+
+// kill ends input and output; whoever waits for either wakes up.
+func (c *Conn) kill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended, c.killed = net.ErrClosed, true
+	_ = c.SetDeadline(past) // as above
+}
+
+// pending holds the connections that have not finished their handshake. Where
+// there are too many, the oldest has to go: a client needs milliseconds for a
+// handshake, so the oldest is the one that does not mean it.
+type pending struct {
+	mu    sync.Mutex
+	max   int
+	conns list.List
+}
+
+func (p *pending) add(c net.Conn) *list.Element {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conns.Len() >= p.max {
+		// Its own goroutine sees the failure and takes it off the list.
+		p.conns.Front().Value.(net.Conn).Close()
+		p.conns.MoveToBack(p.conns.Front())
+	}
+	return p.conns.PushBack(c)
+}
+
+func (p *pending) remove(e *list.Element) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns.Remove(e)
+}

@@ -1,0 +1,132 @@
+package stp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/cloud-of-se/tses/access"
+	"github.com/cloud-of-se/tses/apdu"
+	"github.com/cloud-of-se/tses/drivers"
+	"github.com/cloud-of-se/tses/grid"
+)
+
+// Session is what one client may do with the secure elements of the TSES. It
+// is used by one goroutine at a time.
+//
+// An SE that the credential may not see does not exist for it: every method
+// fails with [grid.ErrUnknown] as for a SEID that nobody has.
+type Session struct {
+	cred   *access.Credential
+	policy *access.Policy
+	grid   *grid.Grid
+	ses    *grid.Session
+	guards map[string]*access.Guard // by canonical SEID, of the SEs powered on
+	log    *slog.Logger
+}
+
+// NewSession returns a session for a credential that was let in. Close ends it.
+func NewSession(cred *access.Credential, p *access.Policy, g *grid.Grid, log *slog.Logger) *Session {
+	return &Session{cred: cred, policy: p, grid: g, ses: g.NewSession(cred.Name), guards: make(map[string]*access.Guard), log: log}
+}
+
+// List is the SEIDs that exist for the credential, in the grid's order.
+func (s *Session) List() []string {
+	var seen []string
+	for _, seid := range s.grid.SEIDs() {
+		if s.policy.MaySee(s.cred, seid) {
+			seen = append(seen, seid)
+		}
+	}
+	return seen
+}
+
+// Exists tells whether an SE exists for the credential.
+func (s *Session) Exists(seid string) bool {
+	_, err := s.canonical(seid)
+	return err == nil
+}
+
+func (s *Session) canonical(seid string) (string, error) {
+	canonical, ok := s.grid.Canonical(seid)
+	if !ok || !s.policy.MaySee(s.cred, seid) {
+		return "", fmt.Errorf("%w: %.64q", grid.ErrUnknown, seid)
+	}
+	return canonical, nil
+}
+
+// PowerOn is [grid.Session.PowerOn].
+func (s *Session) PowerOn(ctx context.Context, seid string) (atr []byte, already bool, err error) {
+	seid, err = s.canonical(seid)
+	if err != nil {
+		return nil, false, err
+	}
+	atr, already, err = s.ses.PowerOn(ctx, seid)
+	if err == nil && !already {
+		s.guards[seid] = access.NewGuard(s.cred.Planes)
+		s.log.Info("power on", "seid", seid)
+	}
+	return atr, already, err
+}
+
+// PowerOff is [grid.Session.PowerOff].
+func (s *Session) PowerOff(seid string) error {
+	seid, err := s.canonical(seid)
+	if err != nil {
+		return err
+	}
+	if err = s.ses.PowerOff(seid); err == nil && s.guards[seid] != nil {
+		s.log.Info("power off", "seid", seid)
+	}
+	if inUse := (*grid.InUseError)(nil); !errors.As(err, &inUse) {
+		delete(s.guards, seid)
+	}
+	return err
+}
+
+// Reset is [grid.Session.Reset].
+func (s *Session) Reset(ctx context.Context, seid string, kind drivers.ResetKind) (atr []byte, err error) {
+	seid, err = s.canonical(seid)
+	if err != nil {
+		return nil, err
+	}
+	if guard := s.guards[seid]; guard != nil {
+		guard.Reset()
+	}
+	return s.ses.Reset(ctx, seid, kind)
+}
+
+// Transmit sends one command, which wire holds as it is to reach the SE, if
+// the credential may send it; else it fails with an [*access.Refusal]. An
+// answer that is not a response APDU is [drivers.ErrProtocol]. Other errors are
+// those of [grid.Session.Transmit].
+func (s *Session) Transmit(ctx context.Context, seid string, c apdu.Command, wire []byte) (apdu.Response, error) {
+	seid, err := s.canonical(seid)
+	if err != nil {
+		return apdu.Response{}, err
+	}
+	guard := s.guards[seid]
+	if guard == nil { // off, or another's: the grid says which
+		return apdu.Response{}, s.ses.Check(seid)
+	}
+	if err := guard.Check(c); err != nil {
+		s.log.Warn("refused", "seid", seid, "err", err)
+		return apdu.Response{}, err
+	}
+	answer, err := s.ses.Transmit(ctx, seid, wire)
+	if err != nil {
+		guard.NoteLost(c)
+		return apdu.Response{}, err
+	}
+	r, err := apdu.ParseResponse(answer)
+	if err != nil {
+		guard.NoteLost(c)
+		return apdu.Response{}, fmt.Errorf("%s: %w: %w: %w", seid, drivers.ErrProtocol, drivers.ErrOutcomeUnknown, err)
+	}
+	guard.Note(c, r)
+	return r, nil
+}
+
+// Close powers off every SE of the session.
+func (s *Session) Close() error { return s.ses.Close() }

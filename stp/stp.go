@@ -1,0 +1,279 @@
+// Package stp is the listener of a TSES: it lets users in over mutually
+// authenticated TLS, gives each connection a [Session], and ends it when the
+// credential is revoked, the client goes away or the TSES shuts down.
+//
+// What is spoken inside TLS is a [Handler]'s business: RACS in racs/server.
+// Every handler reaches the secure elements through [Session], the one place
+// where access, ownership and the log meet:
+//
+//	handler -> Session -> access.Policy, access.Guard -> grid.Session -> driver
+package stp
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/cloud-of-se/tses/access"
+	"github.com/cloud-of-se/tses/grid"
+)
+
+// Handler speaks one Secure Transport Protocol.
+type Handler interface {
+	// Serve speaks with one client until it has done, the connection fails
+	// or the context is done. The caller closes connection and session. Serve
+	// returns nil when the client ended the session in good order.
+	Serve(ctx context.Context, c *Conn, s *Session) error
+}
+
+// Limits bound what clients can take. A zero is replaced by the default.
+type Limits struct {
+	Handshake time.Duration // for the TLS handshake; default 10 s
+	Idle      time.Duration // between two complete inputs of a client; default 10 min
+	Write     time.Duration // for a client to take an answer; default 30 s
+	Drain     time.Duration // for running commands at shutdown; default 30 s
+	Sessions  int           // at one time; default 16,384
+	HalfOpen  int           // handshakes at one time; default 1,024
+}
+
+// Server is the listener. Its fields are set before Serve and not changed then.
+type Server struct {
+	TLS     *tls.Config // from [TLSConfig]
+	Gate    *access.Gate
+	Policy  *access.Policy
+	Grid    *grid.Grid
+	Handler Handler
+	Limits  Limits
+	Log     *slog.Logger
+
+	halfOpen pending
+
+	mu   sync.Mutex
+	live map[*Session]context.CancelCauseFunc
+}
+
+// The reasons for which a session is ended from this side.
+var (
+	ErrDraining = errors.New("the TSES is shutting down")
+	errFull     = errors.New("too many sessions")
+)
+
+// TLSConfig is the server's side of TLS: a client certificate of one of the
+// CAs, which the gate lets in, is required. min is tls.VersionTLS13, or
+// tls.VersionTLS12 for old clients, then with AEAD cipher suites alone.
+//
+// Sessions are not resumed: every one is begun with a certificate that is
+// checked at that time.
+func TLSConfig(cert func() (*tls.Certificate, error), clients *x509.CertPool, gate *access.Gate, min uint16) *tls.Config {
+	return &tls.Config{
+		MinVersion:             min,
+		CipherSuites:           aeadSuites,
+		ClientAuth:             tls.RequireAndVerifyClientCert,
+		ClientCAs:              clients,
+		SessionTicketsDisabled: true,
+		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert() },
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			_, err := gate.Admit(cs.PeerCertificates[0])
+			return err
+		},
+	}
+}
+
+// aeadSuites are for TLS 1.2; those of TLS 1.3 cannot be chosen.
+var aeadSuites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+}
+
+// Serve accepts clients until the context is done. Then it takes no more of
+// them, lets running commands finish, ends all sessions with close_notify and
+// returns nil.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	s.Limits = s.Limits.withDefaults()
+	s.halfOpen.max = s.Limits.HalfOpen
+	s.live = make(map[*Session]context.CancelCauseFunc)
+	sessions, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+
+	var running sync.WaitGroup
+	running.Go(func() { s.Gate.Watch(sessions, s.recheck, s.registryFailed) })
+	stop := context.AfterFunc(ctx, func() { ln.Close() }) // wakes Accept
+	defer stop()
+	var clients sync.WaitGroup
+	err := s.accept(ctx, ln, func(conn net.Conn) {
+		clients.Go(func() { s.serve(sessions, ctx, conn) })
+	})
+
+	patience := time.AfterFunc(s.Limits.Drain, func() { end(ErrDraining) })
+	if err != nil {
+		end(err) // the listener broke: nobody asked for patience
+	}
+	clients.Wait()
+	patience.Stop()
+	end(ErrDraining)
+	running.Wait()
+	return err
+}
+
+func (l Limits) withDefaults() Limits {
+	for _, d := range []struct {
+		value *time.Duration
+		def   time.Duration
+	}{{&l.Handshake, 10 * time.Second}, {&l.Idle, 10 * time.Minute}, {&l.Write, 30 * time.Second}, {&l.Drain, 30 * time.Second}} {
+		if *d.value <= 0 {
+			*d.value = d.def
+		}
+	}
+	if l.Sessions <= 0 {
+		l.Sessions = 16384
+	}
+	if l.HalfOpen <= 0 {
+		l.HalfOpen = 1024
+	}
+	return l
+}
+
+// accept hands every connection to serve until the context is done.
+func (s *Server) accept(ctx context.Context, ln net.Listener, serve func(net.Conn)) error {
+	for {
+		conn, err := ln.Accept()
+		switch {
+		case err == nil:
+			serve(conn)
+		case ctx.Err() != nil:
+			return nil
+		case outOfFiles(err):
+			// Clients that end give descriptors back; a listener that
+			// gives up would serve nobody.
+			s.Log.Warn("accept: out of file descriptors, waiting", "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+		case errors.Is(err, syscall.ECONNABORTED):
+		default:
+			return fmt.Errorf("accept on %s: %w", ln.Addr(), err)
+		}
+	}
+}
+
+func outOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
+}
+
+// serve lets one client in and serves it to the end of its session. draining
+// is done when the TSES shuts down, ctx when it has no more patience.
+func (s *Server) serve(ctx, draining context.Context, raw net.Conn) {
+	defer raw.Close()
+	conn, cred, err := s.handshake(ctx, raw)
+	if err != nil {
+		s.logRefused(raw, err)
+		return
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	session := NewSession(cred, s.Policy, s.Grid, s.Log.With("client", cred.Name, "serial", cred.Serial, "from", raw.RemoteAddr().String()))
+	if err := s.enter(session, cancel); err != nil {
+		session.log.Warn("session refused", "err", err)
+		return
+	}
+	defer s.leave(session)
+	session.log.Info("session begins", "planes", cred.Planes.String())
+
+	c := newConn(conn, s.Limits)
+	stopDrain := context.AfterFunc(draining, c.drain)
+	defer stopDrain()
+	stopKill := context.AfterFunc(ctx, c.kill)
+	defer stopKill()
+	err = s.Handler.Serve(ctx, c, session)
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	// First the SEs, then the goodbye: a client that has seen it can have
+	// them again at once.
+	if err := session.Close(); err != nil {
+		session.log.Error("power off", "err", err)
+	}
+	session.log.Info("session ends", "why", reason(err))
+	// A client that has gone cannot be told goodbye; raw is closed anyhow.
+	_ = conn.Close()
+}
+
+func reason(err error) string {
+	if err == nil {
+		return "the client closed it"
+	}
+	return err.Error()
+}
+
+// handshake runs TLS and reads the credential.
+func (s *Server) handshake(ctx context.Context, raw net.Conn) (*tls.Conn, *access.Credential, error) {
+	entry := s.halfOpen.add(raw)
+	defer s.halfOpen.remove(entry)
+	ctx, cancel := context.WithTimeout(ctx, s.Limits.Handshake)
+	defer cancel()
+	conn := tls.Server(raw, s.TLS)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, nil, err
+	}
+	cred, err := s.Gate.Admit(conn.ConnectionState().PeerCertificates[0])
+	return conn, cred, err
+}
+
+// logRefused writes down who was not let in. Who does not even come as far as
+// showing a certificate is noise of the net.
+func (s *Server) logRefused(raw net.Conn, err error) {
+	log := s.Log.With("from", raw.RemoteAddr().String(), "err", err)
+	var invalid *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &invalid):
+		cert := invalid.UnverifiedCertificates[0]
+		log.Warn("not let in", "client", cert.Subject.CommonName, "serial", access.SerialString(cert))
+	case errors.Is(err, access.ErrRevoked), errors.Is(err, access.ErrExpired), errors.Is(err, access.ErrNoPlane):
+		log.Warn("not let in")
+	default:
+		log.Info("no TLS session")
+	}
+}
+
+// enter counts a session in, so that a recheck finds it.
+func (s *Server) enter(session *Session, cancel context.CancelCauseFunc) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.live) >= s.Limits.Sessions {
+		return fmt.Errorf("%w: %d, the limit", errFull, len(s.live))
+	}
+	s.live[session] = cancel
+	// A revocation may have come between the handshake and here.
+	return s.Gate.Check(session.cred)
+}
+
+func (s *Server) leave(session *Session) {
+	s.mu.Lock()
+	delete(s.live, session)
+	s.mu.Unlock()
+}
+
+// recheck ends the sessions whose credential would not be let in any more.
+func (s *Server) recheck() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for session, cancel := range s.live {
+		if err := s.Gate.Check(session.cred); err != nil {
+			cancel(err)
+		}
+	}
+}
+
+func (s *Server) registryFailed(err error) {
+	s.Log.Error("revocations are not followed, the last known ones stay in force", "err", err)
+}
