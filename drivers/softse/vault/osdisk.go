@@ -1,0 +1,119 @@
+package vault
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// osDisk is a directory of the operating system. It keeps the directory open,
+// so that a fsync of it costs no open, and renaming a parent changes nothing.
+type osDisk struct {
+	root *os.Root
+	dir  *os.File
+}
+
+// openDir opens a directory and makes it where it is not there.
+func openDir(path string) (disk, error) {
+	if err := makeDir(path); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := root.Open(".")
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	d := &osDisk{root: root, dir: dir}
+	info, err := dir.Stat()
+	if err == nil && worldWritable(info.Mode()) {
+		err = fmt.Errorf("%s: %w (mode %04o): chmod 700 %s", path, ErrDirMode, info.Mode().Perm(), path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// makeDir makes a directory that will survive a power cut. The parent is
+// flushed even where the directory exists: a process that was killed in
+// between may have made it and not got that far.
+func makeDir(path string) error {
+	parent := filepath.Dir(path)
+	err := os.Mkdir(path, 0o700)
+	if errors.Is(err, fs.ErrNotExist) && parent != path {
+		if err := makeDir(parent); err != nil {
+			return err
+		}
+		err = os.Mkdir(path, 0o700)
+	}
+	existed := errors.Is(err, fs.ErrExist)
+	if err != nil && !existed {
+		return err
+	}
+	err = syncPath(parent)
+	if existed && errors.Is(err, fs.ErrPermission) {
+		return nil // who may not open the parent did not make the directory
+	}
+	return err
+}
+
+func syncPath(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(syncOpenDir(dir), dir.Close())
+}
+
+func (d *osDisk) open(name string, write bool) (file, error) {
+	flag := os.O_RDONLY
+	if write {
+		flag = os.O_RDWR
+	}
+	return wrap(d.root.OpenFile(name, flag, 0))
+}
+
+func (d *osDisk) create(name string) (file, error) {
+	return wrap(d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600))
+}
+
+func (d *osDisk) rename(from, to string) error { return d.root.Rename(from, to) }
+func (d *osDisk) remove(name string) error     { return d.root.Remove(name) }
+func (d *osDisk) syncDir() error               { return syncOpenDir(d.dir) }
+func (d *osDisk) Close() error                 { return errors.Join(d.dir.Close(), d.root.Close()) }
+
+func (d *osDisk) list() ([]string, error) {
+	entries, err := fs.ReadDir(d.root.FS(), ".")
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names, err
+}
+
+type osFile struct{ *os.File }
+
+func wrap(f *os.File, err error) (file, error) {
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (f osFile) stat() (int64, fs.FileMode, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, 0, err
+	}
+	return info.Size(), info.Mode(), nil
+}
+
+// sync leaves out what is not needed to read the data back, the time of
+// change: over a preallocated page that spares the journal. The length of a
+// new file is needed, and so included.
+func (f osFile) sync() error { return syncData(f.File) }
