@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"os"
+	"strings"
 	"time"
 
 	"github.com/cloud-of-se/tses/stp/racs"
@@ -50,7 +50,7 @@ func ExampleRequest() {
 		PowerOn("soft1").
 		APDU("soft1", []byte{0x00, 0xA4, 0x04, 0x00, 0x00}, racs.APDUOptions{Continue: 0x9000, More: 0x61}).Keep().
 		APDU("soft1", getChallenge, racs.APDUOptions{})
-	os.Stdout.Write(request.Bytes())
+	fmt.Print(strings.ReplaceAll(string(request.Bytes()), "\r\n", "\n"))
 	// Output:
 	// BEGIN r1
 	// POWERON soft1
