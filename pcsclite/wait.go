@@ -1,0 +1,77 @@
+package pcsclite
+
+import "context"
+
+// waiter is a program that waits for a change of a reader. It is answered
+// once: by the change, by SCardCancel, or by its own end of waiting. Who
+// answers has taken it out of the session first.
+type waiter struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// wait answers with the readers as they are and registers for the next change.
+// No change falls between the two.
+func (c *session) wait() error {
+	c.endWait(Success) // a second registration replaces the first
+	states, changed := c.srv.states()
+	if err := c.send(states); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(c.ctx)
+	w := &waiter{cancel: cancel, done: make(chan struct{})}
+	c.waiting.Lock()
+	c.waiter = w
+	c.waiting.Unlock()
+	c.wg.Add(1)
+	go func() {
+		defer c.wg.Done()
+		defer close(w.done)
+		select {
+		case <-changed:
+			if c.claim(w) {
+				c.signal(Success)
+			}
+		case <-ctx.Done():
+		}
+	}()
+	return nil
+}
+
+// claim takes w out of the session and tells whether it was still there.
+func (c *session) claim(w *waiter) bool {
+	c.waiting.Lock()
+	defer c.waiting.Unlock()
+	if c.waiter != w || w == nil {
+		return false
+	}
+	c.waiter = nil
+	w.cancel()
+	return true
+}
+
+// endWait ends a wait that has not been answered and waits for its goroutine;
+// it tells whether there was one. What is not a success is told to the
+// program.
+func (c *session) endWait(tell Code) bool {
+	c.waiting.Lock()
+	w := c.waiter
+	c.waiting.Unlock()
+	if !c.claim(w) {
+		return false
+	}
+	<-w.done
+	if tell != Success {
+		c.signal(tell)
+	}
+	return true
+}
+
+// signal answers a wait. Where that fails the program is gone, or does not
+// read; its session ends.
+func (c *session) signal(rv Code) {
+	if err := c.answer(waitBody{RV: uint32(rv)}, nil); err != nil {
+		c.ended(err)
+		c.hangUp()
+	}
+}
