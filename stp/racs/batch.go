@@ -66,25 +66,30 @@ func (c *Client) batchOnce(ctx context.Context, seid string, commands [][]byte, 
 	return answers, err
 }
 
+// resultRoom is the room in an answer that a careful server wants to see before
+// it executes an APDU: that of the longest response APDU.
+const resultRoom = 2*apdu.MaxResponse + 2*MaxName
+
 // fitting is the number of commands, at least one, that one request can hold
-// and whose answers fit into one answer.
+// and whose results leave room in the answer for each of them.
 func fitting(commands [][]byte, options APDUOptions) int {
 	request, answer := 0, len("BEGIN END")+MaxName
 	for i, command := range commands {
 		request += 2*len(command) + MaxName
-		answer += answerBytes(command, options)
-		if i > 0 && (i == MaxCommands || request > maxBatch || answer > MaxAnswer) {
+		if i > 0 && (i == MaxCommands || request > maxBatch || answer+resultRoom > MaxAnswer) {
 			return i
 		}
+		answer += resultBytes(command, options)
 	}
 	return len(commands)
 }
 
-// answerBytes is the length that the result line of a command can have.
-func answerBytes(command []byte, options APDUOptions) int {
+// resultBytes is the length that the result line of a command can have, if the
+// chip obeys its Ne. One that does not makes the server end the request early.
+func resultBytes(command []byte, options APDUOptions) int {
 	const frame = len("+006 1234 9000\r\n")
 	if options.More != 0 {
-		return frame + 2*apdu.MaxResponse
+		return resultRoom
 	}
 	cmd, err := apdu.Parse(command)
 	if err != nil {

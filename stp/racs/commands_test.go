@@ -151,6 +151,9 @@ func TestBatchIsCutToTheLimits(t *testing.T) {
 					var answer strings.Builder
 					fmt.Fprintf(&answer, "BEGIN %s\r\n", name)
 					for i := range commands {
+						if answer.Len()+2*apdu.MaxResponse+64 > racs.MaxAnswer {
+							t.Errorf("command %d of a request has no room for the longest response", i+1)
+						}
 						fmt.Fprintf(&answer, "+006 %03d %s\r\n", i+1, text)
 					}
 					if answer.Len() > racs.MaxAnswer {
