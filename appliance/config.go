@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// config is the configuration file. The package comment explains it.
+type config struct {
+	Listen string   `toml:"listen"`
+	Names  []string `toml:"names"`
+	TLS    struct {
+		MinVersion string `toml:"min_version"`
+	} `toml:"tls"`
+	Timeouts struct {
+		Handshake duration `toml:"handshake"`
+		Idle      duration `toml:"idle"`
+		APDU      duration `toml:"apdu"`
+		Write     duration `toml:"write"`
+		Drain     duration `toml:"drain"`
+	} `toml:"timeouts"`
+	Limits struct {
+		Sessions int `toml:"sessions"`
+	} `toml:"limits"`
+	Access struct {
+		Trust []string `toml:"trust"`
+		Rules []rule   `toml:"rule"`
+	} `toml:"access"`
+	Elements []elementConfig `toml:"element"`
+}
+
+type rule struct {
+	Name   string   `toml:"name"`
+	Serial string   `toml:"serial"`
+	SEs    []string `toml:"se"`
+}
+
+// elementConfig is one secure element.
+type elementConfig struct {
+	SEID    string   `toml:"seid"`
+	Driver  string   `toml:"driver"`
+	Aliases []string `toml:"aliases"`
+}
+
+// duration is a time.Duration that TOML writes as "30s".
+type duration time.Duration
+
+// UnmarshalText reads "30s". Zero and less are refused: nothing here may wait
+// for ever.
+func (d *duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err == nil && v <= 0 {
+		err = fmt.Errorf("%q is not longer than 0", text)
+	}
+	*d = duration(v)
+	return err
+}
+
+// defaultConfig hosts two software SEs on loopback.
+func defaultConfig() config {
+	return config{
+		Listen:   "127.0.0.1:7777",
+		Elements: []elementConfig{{SEID: "soft1", Driver: "softse"}, {SEID: "soft2", Driver: "softse"}},
+	}
+}
+
+// loadConfig reads a file over the defaults; without a name there are only these.
+func loadConfig(path string) (config, error) {
+	c := defaultConfig()
+	if path == "" {
+		return c, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return c, fmt.Errorf("configuration: %w", err)
+	}
+	c.Elements = nil
+	meta, err := toml.Decode(string(text), &c)
+	if err != nil {
+		return c, decodeError(path, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return c, unknownKey(path, string(text), unknown[0])
+	}
+	if c.Elements == nil {
+		c.Elements = defaultConfig().Elements
+	}
+	for i, file := range c.Access.Trust {
+		if !filepath.IsAbs(file) {
+			c.Access.Trust[i] = filepath.Join(filepath.Dir(path), file)
+		}
+	}
+	if err := c.check(); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+func decodeError(path string, err error) error {
+	var at toml.ParseError
+	if errors.As(err, &at) {
+		return fmt.Errorf("%s:%d: %s", path, at.Position.Line, strings.TrimPrefix(at.Error(), fmt.Sprintf("toml: line %d", at.Position.Line)))
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+func (c config) check() error {
+	if _, err := c.minVersion(); err != nil {
+		return err
+	}
+	if c.Limits.Sessions < 0 {
+		return fmt.Errorf("limits.sessions = %d: want 1 or more", c.Limits.Sessions)
+	}
+	for i, e := range c.Elements {
+		if e.SEID == "" {
+			return fmt.Errorf("element %d has no seid", i+1)
+		}
+		if _, ok := openers[e.Driver]; !ok {
+			return fmt.Errorf("element %q: driver %q is not known; there is %s", e.SEID, e.Driver, strings.Join(driverNames(), ", "))
+		}
+	}
+	return nil
+}
+
+func (c config) minVersion() (uint16, error) {
+	switch c.TLS.MinVersion {
+	case "", "1.3":
+		return tls.VersionTLS13, nil
+	case "1.2":
+		return tls.VersionTLS12, nil
+	}
+	return 0, fmt.Errorf("tls.min_version = %q: want \"1.3\" or \"1.2\"", c.TLS.MinVersion)
+}
+
+// unknownKey says where an unknown key stands and which known one is nearest.
+func unknownKey(path, text string, key toml.Key) error {
+	err := fmt.Sprintf("%s:%d: unknown key %q", path, lineOf(text, key), key.String())
+	if near := nearest(key.String(), knownKeys(reflect.TypeFor[config](), "")); near != "" {
+		err += fmt.Sprintf(", did you mean %q?", near)
+	}
+	return errors.New(err)
+}
+
+// lineOf finds the line of a key. The TOML package knows it and does not tell.
+func lineOf(text string, key toml.Key) int {
+	table, last := toml.Key(key[:len(key)-1]).String(), key[len(key)-1]
+	in, line := "", 0
+	for s := bufio.NewScanner(strings.NewReader(text)); s.Scan(); {
+		line++
+		t := strings.TrimSpace(s.Text())
+		if strings.HasPrefix(t, "[") {
+			in = strings.Trim(strings.SplitN(t, "#", 2)[0], "[] \t")
+			if in == key.String() {
+				return line
+			}
+			continue
+		}
+		name, _, _ := strings.Cut(t, "=")
+		name = strings.TrimSpace(name)
+		if in == table && strings.Trim(name, `"'`) == last || in == "" && name == key.String() {
+			return line
+		}
+	}
+	return 1
+}
+
+// knownKeys lists the keys of the configuration with dots between their parts.
+func knownKeys(t reflect.Type, prefix string) []string {
+	var keys []string
+	for field := range t.Fields() {
+		key := prefix + field.Tag.Get("toml")
+		keys = append(keys, key)
+		ft := field.Type
+		if ft.Kind() == reflect.Slice {
+			ft = ft.Elem()
+		}
+		if ft.Kind() == reflect.Struct {
+			keys = append(keys, knownKeys(ft, key+".")...)
+		}
+	}
+	return keys
+}
+
+// nearest is the known key with the fewest edits to key, if they are few.
+func nearest(key string, known []string) string {
+	best, least := "", len(key)/2+1
+	for _, k := range known {
+		if d := distance(key, k); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// distance counts the insertions, deletions and replacements between two
+// strings (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

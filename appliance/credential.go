@@ -1,0 +1,162 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/cloud-of-se/tses/access"
+)
+
+// order is what the flags of the credential subcommand say.
+type order struct {
+	state, planes, globs, out string
+	days                      int
+}
+
+// credential is the subcommand for access credentials. Its flags may stand
+// anywhere between the names.
+func credential(f flags, args []string, stdout, stderr io.Writer) error {
+	var o order
+	fs := flag.NewFlagSet("appliance credential", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() { fmt.Fprint(stderr, usage); fs.PrintDefaults() }
+	fs.StringVar(&o.state, "state", f.state, "the state `directory`")
+	fs.StringVar(&o.planes, "plane", "", "issue: user, administrator or user,administrator")
+	fs.StringVar(&o.globs, "se", "", "issue: the SEIDs that the credential may see, `globs` with commas between; without it all")
+	fs.IntVar(&o.days, "days", 365, "issue: how many days it is valid")
+	fs.StringVar(&o.out, "out", "", "issue: the `file` for certificate and key")
+	names, err := parse(fs, args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return errUsage // the flag package has said why
+	}
+	action := strings.Join(names[:min(1, len(names))], "")
+	switch {
+	case action == "issue" && len(names) == 2:
+		if o.planes == "" || o.out == "" {
+			return misused(stderr, "credential issue needs -plane and -out")
+		}
+		return issue(o, names[1], stdout)
+	case action == "revoke" && len(names) == 2 && fs.NFlag() == countSet(fs, "state"):
+		return revoke(o, names[1], stdout)
+	case action == "list" && len(names) == 1 && fs.NFlag() == countSet(fs, "state"):
+		return list(o, stdout)
+	}
+	return misused(stderr, "credential: cannot make sense of "+strings.Join(args, " "))
+}
+
+func misused(stderr io.Writer, what string) error {
+	fmt.Fprintf(stderr, "appliance: %s\n%s", what, usage)
+	return errUsage
+}
+
+// parse reads flags and names in any order and returns the names.
+func parse(fs *flag.FlagSet, args []string) (names []string, err error) {
+	for {
+		if err := fs.Parse(args); err != nil {
+			return nil, err
+		}
+		if fs.NArg() == 0 {
+			return names, nil
+		}
+		names, args = append(names, fs.Arg(0)), fs.Args()[1:]
+	}
+}
+
+// countSet is 1 if the flag was given, else 0.
+func countSet(fs *flag.FlagSet, name string) (n int) {
+	fs.Visit(func(f *flag.Flag) {
+		if f.Name == name {
+			n = 1
+		}
+	})
+	return n
+}
+
+func issue(o order, name string, stdout io.Writer) error {
+	planes, err := access.ParsePlanes(o.planes)
+	if err != nil {
+		return err
+	}
+	wanted := access.Order{Name: name, Planes: planes, Life: time.Duration(o.days) * 24 * time.Hour}
+	if o.globs != "" {
+		wanted.SEs = strings.Split(o.globs, ",")
+	}
+	authority, err := openAuthority(o.state)
+	if err != nil {
+		return err
+	}
+	c, err := issueFile(authority, wanted, o.out)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "%s: %s, plane %s, SEs %s, until %s, serial %s\n", o.out, c.Name, c.Planes, shown(c.SEs), day(c.NotAfter), c.Serial)
+	return nil
+}
+
+func revoke(o order, nameOrSerial string, stdout io.Writer) error {
+	authority, err := openAuthority(o.state)
+	if err != nil {
+		return err
+	}
+	revoked, err := authority.Registry().Revoke(nameOrSerial)
+	if err != nil {
+		return err
+	}
+	for _, e := range revoked {
+		note := e.Name
+		if note == "" {
+			note = "not issued by this TSES"
+		}
+		fmt.Fprintf(stdout, "revoked %s (%s)\n", e.Serial, note)
+	}
+	return nil
+}
+
+func list(o order, stdout io.Writer) error {
+	authority, err := openAuthority(o.state)
+	if err != nil {
+		return err
+	}
+	entries, err := authority.Registry().Entries()
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tSTATE\tPLANES\tSEs\tUNTIL\tSERIAL")
+	for _, e := range entries {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, e.State(time.Now()), strings.Join(e.Planes, ","), shown(e.SEs), day(e.NotAfter), e.Serial)
+	}
+	return w.Flush()
+}
+
+// openAuthority opens the CA of a state that the TSES has made.
+func openAuthority(state string) (*access.Authority, error) {
+	a, err := access.OpenAuthority(state)
+	if errors.Is(err, access.ErrNoAuthority) {
+		return nil, fmt.Errorf("%w; run the TSES once with -state %s, or name the right directory", err, state)
+	}
+	return a, err
+}
+
+// shown is a list of globs for people.
+func shown(globs []string) string {
+	if globs == nil {
+		return "all"
+	}
+	return strings.Join(globs, ",")
+}
+
+func day(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.DateOnly)
+}

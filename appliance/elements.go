@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/cloud-of-se/tses/drivers"
+	"github.com/cloud-of-se/tses/drivers/softse"
+	"github.com/cloud-of-se/tses/drivers/softse/vault"
+	"github.com/cloud-of-se/tses/grid"
+)
+
+const (
+	stateKeyFile = "state.key" // seals the states of software SEs
+	elementsDir  = "elements"
+)
+
+// openers open the drivers that the configuration can name.
+var openers = map[string]func(state string, e elementConfig) (drivers.SE, io.Closer, error){
+	"softse": openSoftSE,
+}
+
+func driverNames() []string { return slices.Sorted(maps.Keys(openers)) }
+
+// openElements puts every configured SE into a grid. One that cannot be opened
+// is logged and stands in the grid as absent; the others serve. close ends the
+// drivers when the grid is used no more.
+func openElements(c config, state string, log *slog.Logger) (g *grid.Grid, close func() error, err error) {
+	g = grid.New()
+	var closers []io.Closer
+	close = func() error {
+		var errs []error
+		for _, c := range closers {
+			errs = append(errs, c.Close())
+		}
+		return errors.Join(errs...)
+	}
+	for _, e := range c.Elements {
+		if err := grid.CheckSEID(e.SEID); err != nil {
+			return nil, nil, errors.Join(err, close())
+		}
+		se, closer, err := openers[e.Driver](state, e)
+		if err != nil {
+			log.Error("element is out of service", "seid", e.SEID, "err", err)
+			se = absent{name: fmt.Sprintf("%s(%s)", e.Driver, e.SEID), why: err}
+		} else {
+			log.Info("element", "seid", e.SEID, "driver", se.String())
+			closers = append(closers, closer)
+		}
+		if err := addElement(g, e, se); err != nil {
+			return nil, nil, errors.Join(err, close())
+		}
+	}
+	return g, close, nil
+}
+
+func addElement(g *grid.Grid, e elementConfig, se drivers.SE) error {
+	if err := g.Add(e.SEID, se); err != nil {
+		return err
+	}
+	for _, alias := range e.Aliases {
+		if err := g.Alias(alias, e.SEID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openSoftSE opens a software SE whose state is sealed in the state directory.
+func openSoftSE(state string, e elementConfig) (drivers.SE, io.Closer, error) {
+	key, err := vault.LoadKey(filepath.Join(state, stateKeyFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer key.Wipe()
+	file, err := vault.Open(filepath.Join(state, elementsDir), key, e.SEID)
+	if err != nil {
+		return nil, nil, err
+	}
+	opts := softse.DefaultOpts()
+	opts.Name, opts.Store, opts.Packages = e.SEID, file, softPackages()
+	card, err := softse.New(opts)
+	if err != nil {
+		return nil, nil, errors.Join(err, file.Close())
+	}
+	return card, closers{card, file}, nil
+}
+
+// closers closes in order.
+type closers []io.Closer
+
+func (cs closers) Close() error {
+	var errs []error
+	for _, c := range cs {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// absent stands for an SE that cannot be opened, so that its users are told
+// why.
+type absent struct {
+	name string
+	why  error
+}
+
+func (a absent) PowerOn(context.Context) ([]byte, error) {
+	return nil, fmt.Errorf("%w: %w", drivers.ErrNoCard, a.why)
+}
+
+func (a absent) Reset(context.Context, drivers.ResetKind) ([]byte, error) {
+	return nil, drivers.ErrPoweredOff
+}
+
+func (a absent) Transmit(context.Context, []byte) ([]byte, error) {
+	return nil, drivers.ErrPoweredOff
+}
+
+func (a absent) PowerOff(context.Context) error { return nil }
+
+func (a absent) String() string { return a.name }
+
+// element is the subcommand for software SEs whose state needs a decision.
+func element(f flags, args []string, stdout, stderr io.Writer) error {
+	if len(args) != 2 || args[0] != "accept" && args[0] != "forget" {
+		fmt.Fprint(stderr, usage)
+		return errUsage
+	}
+	key, err := vault.LoadKey(filepath.Join(f.state, stateKeyFile))
+	if err != nil {
+		return err
+	}
+	defer key.Wipe()
+	decide, said := vault.Accept, "its state is taken as it is"
+	if args[0] == "forget" {
+		decide, said = vault.Forget, "it begins anew at the next start"
+	}
+	if err := decide(filepath.Join(f.state, elementsDir), key, args[1]); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "%s: %s\n", args[1], said)
+	return nil
+}

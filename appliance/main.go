@@ -1,0 +1,146 @@
+// Command appliance is the TSES: a server of secure elements.
+//
+//	appliance [-config FILE] [-state DIR] [-listen ADDR]
+//
+// makes its state on the first run (a CA, a server certificate, the credentials
+// of an administrator and of a user), powers up its elements' drivers, serves
+// RACS and says how to connect. Without a configuration it hosts two software
+// SEs, soft1 and soft2, and listens on 127.0.0.1:7777. SIGINT and SIGTERM end it
+// in good order: running commands finish, SEs are powered off, clients get
+// close_notify. A second signal ends it at once.
+//
+//	appliance credential issue NAME -plane user|administrator|user,administrator [-se GLOB] [-days N] -out FILE
+//	appliance credential revoke NAME|SERIAL
+//	appliance credential list
+//
+// work on the state directory of a TSES that runs, or that does not. A
+// revocation ends the credential's sessions within a second.
+//
+//	appliance element accept SEID
+//	appliance element forget SEID
+//
+// decide about a software SE whose state was found to be an older one, or
+// gone: take it as it is, or begin a new one.
+//
+// # Configuration
+//
+// A TOML file. Every key is optional; one that is not known is an error.
+//
+//	listen = "0.0.0.0:7777"         # default 127.0.0.1:7777
+//	names  = ["tses.lab.example"]   # further names in the server's certificate
+//
+//	[tls]
+//	min_version = "1.2"             # default "1.3"; "1.2" admits old RACS clients
+//
+//	[timeouts]                      # the defaults
+//	handshake = "10s"
+//	idle      = "10m"               # between two lines of a client
+//	apdu      = "30s"               # one command on an SE
+//	write     = "30s"               # for a client to take an answer
+//	drain     = "30s"               # for running commands at shutdown
+//
+//	[limits]
+//	sessions = 16384
+//
+//	[access]
+//	trust = ["partner-ca.pem"]      # CAs besides the TSES's own; relative to this file
+//
+//	[[access.rule]]                 # narrows what a credential may see
+//	name = "bob"                    # or serial = "4f…"
+//	se   = ["soft1", "sim*"]
+//
+//	[[element]]                     # one or more replace soft1 and soft2
+//	seid    = "soft1"
+//	driver  = "softse"
+//	aliases = ["token"]
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Exit statuses.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// errUsage says that the command line cannot be understood. What is wrong has
+// been printed.
+var errUsage = errors.New("usage")
+
+const usage = `usage:
+  appliance [-config FILE] [-state DIR] [-listen ADDR]
+  appliance [-state DIR] credential issue NAME -plane PLANES [-se GLOB] [-days N] -out FILE
+  appliance [-state DIR] credential revoke NAME|SERIAL
+  appliance [-state DIR] credential list
+  appliance [-state DIR] element accept|forget SEID
+`
+
+// flags are those of the command line that come before a subcommand.
+type flags struct {
+	config, state, listen string
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var f flags
+	fs := flag.NewFlagSet("appliance", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() { fmt.Fprint(stderr, usage); fs.PrintDefaults() }
+	fs.StringVar(&f.config, "config", "", "the configuration `file` (TOML)")
+	fs.StringVar(&f.state, "state", defaultState(), "the state `directory`")
+	fs.StringVar(&f.listen, "listen", "", "the `address` to listen on; overrides the configuration, port 0 picks one")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return exitOK
+		}
+		return exitUsage
+	}
+	var err error
+	switch args := fs.Args(); {
+	case len(args) == 0:
+		err = serve(ctx, f, stderr)
+	case args[0] == "credential":
+		err = credential(f, args[1:], stdout, stderr)
+	case args[0] == "element":
+		err = element(f, args[1:], stdout, stderr)
+	default:
+		fmt.Fprintf(stderr, "appliance: unknown command %q\n%s", args[0], usage)
+		return exitUsage
+	}
+	switch {
+	case errors.Is(err, errUsage):
+		return exitUsage
+	case err != nil:
+		fmt.Fprintf(stderr, "appliance: %v\n", err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+// permState is where the state is on the SD card's image.
+const permState = "/perm/tses"
+
+// defaultState is tses-state in the working directory, but on the appliance,
+// whose only writable place is /perm.
+func defaultState() string {
+	if _, err := os.Stat("/perm"); err == nil && os.Getpid() == 1 {
+		return permState
+	}
+	return "tses-state"
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/cloud-of-se/tses/access"
+	"github.com/cloud-of-se/tses/stp"
+	"github.com/cloud-of-se/tses/stp/racs/server"
+)
+
+// serve runs the TSES until the context is done.
+func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
+	c, err := loadConfig(f.config)
+	if err != nil {
+		return err
+	}
+	if f.listen != "" {
+		c.Listen = f.listen
+	}
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	authority, lock, err := openState(f.state)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	g, closeElements, err := openElements(c, f.state, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeElements()) }()
+	srv, err := newServer(c, authority)
+	if err != nil {
+		return err
+	}
+	srv.Grid, srv.Log = g, log
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w; -listen ADDR chooses another address", c.Listen, err)
+	}
+	defer ln.Close() // closed already where Serve has run
+	cert := &serverCertificate{authority: authority, names: serverNames(c, ln.Addr())}
+	if _, err := cert.get(); err != nil {
+		return err
+	}
+	minVersion, err := c.minVersion()
+	if err != nil {
+		return err
+	}
+	clients, err := trusted(c, authority)
+	if err != nil {
+		return err
+	}
+	srv.TLS = stp.TLSConfig(cert.get, clients, srv.Gate, minVersion)
+	announce(stderr, ln.Addr().String(), f.state)
+	return srv.Serve(ctx, ln)
+}
+
+func newServer(c config, authority *access.Authority) (*stp.Server, error) {
+	gate, err := access.NewGate(authority.Registry())
+	if err != nil {
+		return nil, err
+	}
+	var rules []access.Rule
+	for _, r := range c.Access.Rules {
+		rules = append(rules, access.Rule{Name: r.Name, Serial: r.Serial, SEs: r.SEs})
+	}
+	policy, err := access.NewPolicy(rules)
+	if err != nil {
+		return nil, err
+	}
+	t := c.Timeouts
+	return &stp.Server{
+		Gate:    gate,
+		Policy:  policy,
+		Handler: &server.Server{APDUTime: time.Duration(t.APDU)},
+		Limits: stp.Limits{
+			Handshake: time.Duration(t.Handshake), Idle: time.Duration(t.Idle),
+			Write: time.Duration(t.Write), Drain: time.Duration(t.Drain), Sessions: c.Limits.Sessions,
+		},
+	}, nil
+}
+
+// trusted are the CAs whose credentials are let in: the TSES's own and those
+// of the configuration.
+func trusted(c config, authority *access.Authority) (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	pool.AddCert(authority.Certificate())
+	for _, file := range c.Access.Trust {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("access.trust: %w", err)
+		}
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("access.trust: %s holds no certificate in PEM", file)
+		}
+	}
+	return pool, nil
+}
+
+// serverCertificate hands out the server's certificate and renews it while the
+// server runs.
+type serverCertificate struct {
+	authority *access.Authority
+	names     []string
+
+	mu      sync.Mutex
+	cert    *tls.Certificate
+	checked time.Time
+}
+
+// get looks once a day whether the certificate is still good for a while.
+func (s *serverCertificate) get() (*tls.Certificate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cert != nil && time.Since(s.checked) < 24*time.Hour {
+		return s.cert, nil
+	}
+	cert, err := s.authority.ServerCertificate(s.names)
+	if err != nil {
+		return s.cert, err
+	}
+	s.cert, s.checked = cert, time.Now()
+	return cert, nil
+}
+
+// announce says that the TSES is ready, and how to reach it, in lines that can
+// be copied into another terminal.
+func announce(w io.Writer, addr, state string) {
+	if host, port, err := net.SplitHostPort(addr); err == nil && net.ParseIP(host).IsUnspecified() {
+		addr = net.JoinHostPort("localhost", port)
+	}
+	fmt.Fprintf(w, `RACS ready on %s
+In another terminal:
+  export RACS_SERVER=%s RACS_CA=%s RACS_CRED=%s
+  go run ./cmd/racs list
+  go run ./cmd/racs apdu soft1 00A4040005A000000308
+`, addr, addr, filepath.Join(state, "ca.pem"), filepath.Join(state, credentialsDir, "user.pem"))
+}
