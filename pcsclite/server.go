@@ -128,7 +128,11 @@ func (s *Server) Serve(ctx context.Context) error {
 }
 
 // closeListener ends Accept. The error says that it is closed already.
-func (s *Server) closeListener() { _ = s.ln.Close() }
+func (s *Server) closeListener() {
+	if s.ln != nil {
+		_ = s.ln.Close()
+	}
+}
 
 // start serves one program in a goroutine that Close waits for.
 func (s *Server) start(conn net.Conn) {

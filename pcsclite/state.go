@@ -52,7 +52,7 @@ func parseState(b []byte) (ReaderState, error) {
 		return ReaderState{}, fmt.Errorf("%w: an ATR of %d bytes, the most are %d", errMalformed, n, MaxATR)
 	}
 	return ReaderState{
-		Name:     text(b[:MaxName+1]),
+		Name:     text(b[:MaxName]),
 		Events:   order.Uint32(b[stateEvents:]),
 		Status:   Status(order.Uint32(b[stateStatus:])),
 		Sharing:  int32(order.Uint32(b[stateSharing:])),
