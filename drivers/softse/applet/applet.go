@@ -34,7 +34,8 @@ type Module struct {
 	// installation as a whole is committed when it is complete.
 	Install func(card Card, instance apdu.AID, params []byte) (Application, error)
 
-	// Load makes the instance again from what its Save wrote.
+	// Load makes the instance again from what its Save wrote. The state is
+	// the instance's, no one else holds these bytes.
 	Load func(card Card, instance apdu.AID, state []byte) (Application, error)
 }
 
@@ -82,4 +83,27 @@ type Card interface {
 	// that the counter guards. On an error the change did not happen for
 	// good, and the instance must undo it and answer SW 6581.
 	Commit() error
+}
+
+// SecureMessenger is a [Selection] that ends secure messaging itself. To one
+// that is not, a command with secure messaging never comes: it is answered
+// 6882.
+type SecureMessenger interface {
+	Selection
+
+	// SecureMessaging only marks the type.
+	SecureMessaging()
+}
+
+// Personalizer is an [Application] that takes data from its security domain
+// after INSTALL [for personalization] (GlobalPlatform Card Specification
+// 2.3.1, 7.3.2).
+type Personalizer interface {
+	Application
+
+	// Personalize takes one STORE DATA command, unwrapped, whose P1 tells by
+	// bit 8 whether it is the last and whose P2 is the number of the block.
+	// The operating system commits after one that is answered 9000. Where
+	// that fails the instance is made again from its last saved state.
+	Personalize(c apdu.Command) apdu.Response
 }

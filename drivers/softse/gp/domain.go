@@ -1,77 +1,69 @@
 package gp
 
 import (
-	"io"
-
 	"github.com/cloud-of-se/tses/apdu"
 	"github.com/cloud-of-se/tses/drivers/softse/applet"
 )
 
 // domain is a security domain as an application.
-type domain struct{ r *Registry }
+type domain struct {
+	r   *Registry
+	aid apdu.AID
+	domainState
+}
+
+func (r *Registry) domainPackage() applet.Package {
+	return applet.Package{
+		AID: DomainPackage, Major: 1, Minor: 0,
+		Modules: []applet.Module{{
+			AID: DomainModule,
+			Install: func(_ applet.Card, aid apdu.AID, _ []byte) (applet.Application, error) {
+				return &domain{r: r, aid: aid}, nil
+			},
+			Load: func(_ applet.Card, aid apdu.AID, state []byte) (applet.Application, error) {
+				d, err := readDomain(state)
+				if err != nil {
+					return nil, err
+				}
+				return &domain{r: r, aid: aid, domainState: d}, nil
+			},
+		}},
+	}
+}
+
+// maxCommand is what the FCI says of the longest command data field.
+const maxCommand = 0xFF
 
 // Select is part of [applet.Application]. The FCI is that of GlobalPlatform
 // Card Specification 2.3.1, 11.9.3.1.
 func (d *domain) Select() (applet.Selection, []byte, error) {
-	fci := apdu.AppendTLV(nil, 0x84, []byte(ISD))
-	fci = apdu.AppendTLV(fci, 0xA5, []byte{0x9F, 0x65, 0x01, 0xFF})
-	return &session{d: d}, apdu.AppendTLV(nil, 0x6F, fci), nil
+	fci := apdu.AppendTLV(make([]byte, 0, 32), 0x84, []byte(d.aid))
+	fci = apdu.AppendTLV(fci, 0xA5, []byte{0x9F, 0x65, 0x01, maxCommand})
+	return &session{d: d, r: d.r}, apdu.AppendTLV(make([]byte, 0, 32), 0x6F, fci), nil
 }
 
-// Save is part of [applet.Application]; a domain's state is the registry's.
-func (d *domain) Save() ([]byte, error) { return nil, nil }
+// Save is part of [applet.Application].
+func (d *domain) Save() ([]byte, error) { return d.marshal(), nil }
 
-// session is a security domain as it is selected on one channel.
-type session struct{ d *domain }
+// instance is the domain's own entry of the registry.
+func (d *domain) instance() *Instance { return d.r.instance(d.aid) }
 
-// Close is part of [applet.Selection].
-func (s *session) Close() {}
+func (d *domain) issuer() bool { return d.aid == ISD }
 
-// Process is part of [applet.Selection].
-func (s *session) Process(c apdu.Command) apdu.Response {
-	switch {
-	case c.INS == apdu.INSGetData:
-		return s.getData(c)
-	case c.INS == apdu.INSGetChallenge && c.CLA == 0x00:
-		return s.getChallenge(c)
-	}
-	return apdu.Response{SW: apdu.SWInstruction}
+// manages tells whether the instance is this domain's to manage.
+func (d *domain) manages(in *Instance) bool {
+	return in.AID != ISD && d.r.under(in, d.aid)
 }
 
-func (s *session) getData(c apdu.Command) apdu.Response {
-	if c.P1 != 0x9F || c.P2 != 0x7F {
-		return apdu.Response{SW: apdu.SWReferencedDataNotFound}
+// keyHolder is the domain whose key sets are used for this one: itself, or
+// the next one above it that has any.
+func (d *domain) keyHolder() *domain {
+	for len(d.sets) == 0 && !d.issuer() {
+		above, ok := d.r.instance(d.instance().Domain).App.(*domain)
+		if !ok {
+			return d
+		}
+		d = above
 	}
-	return apdu.Response{Data: apdu.AppendTLV(nil, 0x9F7F, s.d.r.cplc()), SW: apdu.SWSuccess}
-}
-
-// maxChallenge bounds GET CHALLENGE; without Le or with Le 00 it gives 8 bytes.
-const maxChallenge = 256
-
-func (s *session) getChallenge(c apdu.Command) apdu.Response {
-	if c.P1 != 0 || c.P2 != 0 {
-		return apdu.Response{SW: apdu.SWIncorrectP1P2}
-	}
-	if len(c.Data) > 0 || c.Ne > maxChallenge {
-		return apdu.Response{SW: apdu.SWWrongLength}
-	}
-	n := c.Ne
-	if n == 0 || n == 256 {
-		n = 8
-	}
-	b := make([]byte, n)
-	if _, err := io.ReadFull(s.d.r.cfg.Rand, b); err != nil {
-		// The source of random numbers is broken: there is no better word
-		// for it than a failure of the card.
-		return apdu.Response{SW: apdu.SWExecutionError}
-	}
-	return apdu.Response{Data: b, SW: apdu.SWSuccess}
-}
-
-// cplc is the card production life cycle data, 42 bytes, with the card's
-// serial number as the IC serial number and no other claim.
-func (r *Registry) cplc() []byte {
-	b := make([]byte, 42)
-	copy(b[12:16], r.serial[:])
-	return b
+	return d
 }

@@ -1,50 +1,82 @@
-// Package gp is the GlobalPlatform part of the software SE (Card
-// Specification 2.3.1): the registry of load files and applications, and the
-// security domains that manage it.
 package gp
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/cloud-of-se/tses/apdu"
 	"github.com/cloud-of-se/tses/drivers/softse/applet"
 )
 
-// ISD is the AID of the issuer security domain.
-var ISD = apdu.MustAID("A000000151000000")
+// AIDs of the issuer security domain, and of the built-in load file and module
+// that security domains are made of.
+var (
+	ISD           = apdu.MustAID("A000000151000000")
+	DomainPackage = apdu.MustAID("A0000001515350")
+	DomainModule  = apdu.MustAID("A000000151535041")
+)
 
-// MaxState bounds the state of a card in bytes.
-const MaxState = 4 << 20
+// Bounds.
+const (
+	MaxState     = 4 << 20 // the state of a card in bytes
+	MaxInstances = 64      // applications and security domains on a card
+)
 
 // Config says what a [Registry] stands on.
 type Config struct {
+	// Packages are the built-in load files, without that of the domains.
 	Packages []applet.Package
-	Rand     io.Reader
-	Save     func(state []byte) error
+	// Rand is a cryptographically secure source.
+	Rand io.Reader
+	// Save makes the state last; it does not keep the slice.
+	Save func(state []byte) error
 }
 
-// Instance is one installed application.
+// Instance is one installed application or security domain.
 type Instance struct {
 	AID, Module, Package apdu.AID
+	Domain               apdu.AID // the security domain that it is associated with; the ISD: itself
+	State                State
+	Privileges           Privileges
 	App                  applet.Application
+
+	// Selections is on how many logical channels it is selected. The
+	// operating system counts.
+	Selections int
 }
 
 // Registry is the GlobalPlatform registry of one card. It implements
-// [applet.Card].
+// [applet.Card]. It is not safe for concurrent use.
 type Registry struct {
-	cfg       Config
-	serial    [4]byte
-	instances []*Instance // in the order of installation, the ISD first
+	cfg        Config
+	packages   []applet.Package // cfg's, behind that of the domains
+	serial     [4]byte
+	card       CardState
+	instances  []*Instance // in the order of installation, the ISD first
+	generation uint64
 }
 
-// New is the registry of a fresh card.
-func New(cfg Config) (*Registry, error) {
+func prepare(cfg Config) *Registry {
 	r := &Registry{cfg: cfg}
+	r.packages = append([]applet.Package{r.domainPackage()}, cfg.Packages...)
+	return r
+}
+
+// New is the registry of a fresh card: in the state OP_READY, with the issuer
+// security domain and the test keys.
+func New(cfg Config) (*Registry, error) {
+	r := prepare(cfg)
+	r.card = OpReady
 	if _, err := io.ReadFull(cfg.Rand, r.serial[:]); err != nil {
 		return nil, fmt.Errorf("making the card's serial number: %w", err)
 	}
-	r.instances = []*Instance{{AID: ISD, App: &domain{r: r}}}
+	r.instances = []*Instance{{
+		AID: ISD, Module: DomainModule, Package: DomainPackage, Domain: ISD,
+		State: Personalized, Privileges: issuerPrivileges,
+		App: &domain{r: r, aid: ISD, domainState: freshIssuer(r.serial)},
+	}}
 	return r, nil
 }
 
@@ -64,47 +96,223 @@ func (r *Registry) Commit() error {
 	return r.cfg.Save(state)
 }
 
-// Add makes an instance of a built-in module.
-func (r *Registry) Add(pkg, module, aid apdu.AID, params []byte) error {
-	m := r.module(pkg, module)
-	if m == nil {
-		return fmt.Errorf("application %s: there is no module %s in a package %s", aid, module, pkg)
-	}
-	app, err := m.Install(r, aid, params)
+// Preinstall makes a selectable instance of a built-in module, associated
+// with the issuer security domain, on a card that is being made. It does not
+// commit.
+func (r *Registry) Preinstall(pkg, module, aid apdu.AID, params []byte) error {
+	_, err := r.install(installation{pkg: pkg, module: module, aid: aid, params: params, domain: ISD, state: AppReady})
 	if err != nil {
-		return fmt.Errorf("application %s: installing: %w", aid, err)
+		return fmt.Errorf("application %s from module %s of package %s: %w", aid, module, pkg, err)
 	}
-	r.instances = append(r.instances, &Instance{AID: aid, Module: module, Package: pkg, App: app})
 	return nil
 }
 
-func (r *Registry) module(pkg, module apdu.AID) *applet.Module {
-	for i := range r.cfg.Packages {
-		p := &r.cfg.Packages[i]
-		for j := range p.Modules {
-			if p.AID == pkg && p.Modules[j].AID == module {
-				return &p.Modules[j]
-			}
+// installation is what an instance is made from.
+type installation struct {
+	pkg, module, aid, domain apdu.AID
+	params                   []byte
+	privileges               Privileges
+	state                    State
+}
+
+// install makes an instance. Its errors are or wrap an [apdu.SW].
+func (r *Registry) install(i installation) (*Instance, error) {
+	m := r.module(i.pkg, i.module)
+	switch {
+	case m == nil:
+		return nil, apdu.SWReferencedDataNotFound
+	case len(i.aid) < 5 || len(i.aid) > 16 || r.taken(i.aid):
+		return nil, apdu.SWWrongData
+	case len(r.instances) >= MaxInstances:
+		return nil, apdu.SWNotEnoughMemory
+	case !i.privileges.within(allowed(i.module == DomainModule)):
+		return nil, apdu.SWWrongData
+	}
+	if i.module == DomainModule {
+		i.privileges[0] |= privDomain
+	}
+	app, err := m.Install(r, i.aid, i.params)
+	if err != nil {
+		return nil, err
+	}
+	in := &Instance{AID: i.aid, Module: i.module, Package: i.pkg, Domain: i.domain, State: i.state, Privileges: i.privileges, App: app}
+	r.instances = append(r.instances, in)
+	r.setDefault(in)
+	return in, nil
+}
+
+// setDefault sees to it that one application at most has the privilege to be
+// selected by default, beside the ISD, which is where no other can be.
+func (r *Registry) setDefault(in *Instance) {
+	if !in.Privileges.selected() {
+		return
+	}
+	for _, other := range r.instances[1:] {
+		if other != in {
+			other.Privileges[0] &^= privDefault
 		}
 	}
-	return nil
 }
 
-// Find is the first instance that SELECT with the (partial) AID means, after
-// the instance given, if any.
-func (r *Registry) Find(aid apdu.AID, after *Instance) *Instance {
-	skip := after != nil
+// taken tells whether an AID names something already.
+func (r *Registry) taken(aid apdu.AID) bool {
+	return r.instance(aid) != nil || r.loadFile(aid) != nil
+}
+
+func (r *Registry) instance(aid apdu.AID) *Instance {
 	for _, in := range r.instances {
-		if skip {
-			skip = in != after
-			continue
-		}
-		if in.AID.Matches(aid) {
+		if in.AID == aid {
 			return in
 		}
 	}
 	return nil
 }
 
-// Default is the application that is selected after a reset.
-func (r *Registry) Default() *Instance { return r.instances[0] }
+func (r *Registry) loadFile(aid apdu.AID) *applet.Package {
+	for i := range r.packages {
+		if r.packages[i].AID == aid {
+			return &r.packages[i]
+		}
+	}
+	return nil
+}
+
+func (r *Registry) module(pkg, module apdu.AID) *applet.Module {
+	p := r.loadFile(pkg)
+	if p == nil {
+		return nil
+	}
+	for i := range p.Modules {
+		if p.Modules[i].AID == module {
+			return &p.Modules[i]
+		}
+	}
+	return nil
+}
+
+// Find is the first selectable instance whose AID begins with aid, after the
+// instance given, if any, in the order of the registry.
+func (r *Registry) Find(aid apdu.AID, after *Instance) *Instance {
+	from := 0
+	if after != nil {
+		from = slices.Index(r.instances, after) + 1
+	}
+	for _, in := range r.instances[from:] {
+		if in.AID.Matches(aid) && r.Selectable(in) {
+			return in
+		}
+	}
+	return nil
+}
+
+// Issuer is the issuer security domain.
+func (r *Registry) Issuer() *Instance { return r.instances[0] }
+
+// Default is the application that is selected after a reset: that with the
+// privilege, if it is selectable, or the issuer security domain.
+func (r *Registry) Default() *Instance {
+	for _, in := range r.instances[1:] {
+		if in.Privileges.selected() && r.Selectable(in) {
+			return in
+		}
+	}
+	return r.instances[0]
+}
+
+// Selectable tells whether an instance may be, and stay, selected. On a
+// locked or terminated card only the issuer security domain may.
+func (r *Registry) Selectable(in *Instance) bool {
+	if in == r.instances[0] {
+		return true
+	}
+	return !r.Locked() && in.State.selectable() && slices.Contains(r.instances, in)
+}
+
+// Locked tells whether the card is in the state CARD_LOCKED or TERMINATED.
+func (r *Registry) Locked() bool { return r.card == CardLocked || r.card == Terminated }
+
+// Terminated tells whether the card is in the state TERMINATED.
+func (r *Registry) Terminated() bool { return r.card == Terminated }
+
+// Generation changes with every change of the registry.
+func (r *Registry) Generation() uint64 { return r.generation }
+
+// under tells whether an instance is associated with the domain, directly or
+// through domains between.
+func (r *Registry) under(in *Instance, sd apdu.AID) bool {
+	for range r.instances { // a bound; there is no circle
+		if in.Domain == sd {
+			return true
+		}
+		if in.AID == ISD {
+			return false
+		}
+		if in = r.instance(in.Domain); in == nil {
+			return false
+		}
+	}
+	return false
+}
+
+// Wipe clears the keys of the security domains, after which the registry must
+// not be used.
+func (r *Registry) Wipe() {
+	for _, in := range r.instances {
+		if d, ok := in.App.(*domain); ok {
+			d.wipe()
+		}
+	}
+}
+
+// change makes a change and saves it, or takes it back. The answer is the
+// status word in err, 6581 where saving failed.
+func (r *Registry) change(do func() error) error {
+	before := r.snapshot()
+	err := do()
+	if err == nil {
+		r.generation++
+		if r.Commit() == nil {
+			return nil
+		}
+		// What failed is the store's to log; the terminal can be told this.
+		err = apdu.SWMemoryFailure
+	}
+	before.restore(r)
+	r.generation++
+	var sw apdu.SW
+	if !errors.As(err, &sw) {
+		return apdu.SWUnknown
+	}
+	return sw
+}
+
+// snapshot is the registry without the states of the applications, to return
+// to. Key sets are never changed in place, so their slices can be shared.
+type snapshot struct {
+	card      CardState
+	instances []*Instance
+	values    []Instance
+	domains   []domainState // zero where the instance is none
+}
+
+func (r *Registry) snapshot() snapshot {
+	s := snapshot{card: r.card, instances: slices.Clone(r.instances)}
+	for _, in := range r.instances {
+		var state domainState
+		if d, ok := in.App.(*domain); ok {
+			state = d.domainState
+		}
+		s.values, s.domains = append(s.values, *in), append(s.domains, state)
+	}
+	return s
+}
+
+func (s snapshot) restore(r *Registry) {
+	r.card, r.instances = s.card, s.instances
+	for i, in := range r.instances {
+		*in = s.values[i]
+		if d, ok := in.App.(*domain); ok {
+			d.domainState = s.domains[i]
+		}
+	}
+}
