@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 
 	"github.com/cloud-of-se/tses/apdu"
 	"github.com/cloud-of-se/tses/drivers"
-	"github.com/cloud-of-se/tses/drivers/softse/applet"
 	"github.com/cloud-of-se/tses/drivers/softse/gp"
 )
 
@@ -21,14 +21,23 @@ type Card struct {
 	t0       bool
 	store    Store
 	registry *gp.Registry
+	seen     uint64 // the registry's generation that the channels agree with
+
 	on       bool
-	selected applet.Selection
+	channels [Channels]channel
+
+	job   *job       // a long command that may still run, see long.go
+	jobMu sync.Mutex // guards job.abandoned
 }
 
 var _ drivers.SE = (*Card)(nil)
 
+// ErrClosed is matched by what is called after [Card.Close].
+var ErrClosed = errors.New("the software SE is closed")
+
 // New opens the card whose state opts.Store keeps, or makes a fresh one where
-// it keeps none yet. A state that is not this card's matches [gp.ErrState].
+// it keeps none yet. A state that is not a card's, or damaged, matches
+// [gp.ErrState].
 func New(opts Opts) (*Card, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
@@ -37,15 +46,14 @@ func New(opts Opts) (*Card, error) {
 		opts.Rand = rand.Reader
 	}
 	c := &Card{name: opts.Name, atr: buildATR(opts.T0), t0: opts.T0, store: opts.Store}
-	cfg := gp.Config{Packages: opts.Packages, Rand: opts.Rand, Save: c.save}
-	err := c.open(opts, cfg)
-	if err != nil {
+	if err := c.open(opts); err != nil {
 		return nil, fmt.Errorf("%s: %w", c, err)
 	}
 	return c, nil
 }
 
-func (c *Card) open(opts Opts, cfg gp.Config) error {
+func (c *Card) open(opts Opts) error {
+	cfg := gp.Config{Packages: opts.Packages, Rand: opts.Rand, Save: c.save}
 	if c.store != nil {
 		state, err := c.store.Load()
 		if err == nil {
@@ -62,7 +70,7 @@ func (c *Card) open(opts Opts, cfg gp.Config) error {
 		return err
 	}
 	for _, in := range opts.preinstalled() {
-		if err := c.registry.Add(in.Package, in.Module, in.AID, in.Params); err != nil {
+		if err := c.registry.Preinstall(in.Package, in.Module, in.AID, in.Params); err != nil {
 			return err
 		}
 	}
@@ -86,7 +94,10 @@ func (c *Card) save(state []byte) error {
 	if c.store == nil {
 		return nil
 	}
-	return c.store.Save(state)
+	if err := c.store.Save(state); err != nil {
+		return fmt.Errorf("%s: saving the state: %w", c, err)
+	}
+	return nil
 }
 
 // String is part of [drivers.SE].
@@ -94,95 +105,90 @@ func (c *Card) String() string { return "softse(" + c.name + ")" }
 
 // PowerOn is part of [drivers.SE].
 func (c *Card) PowerOn(ctx context.Context) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
+	if err := c.ready(ctx); err != nil {
 		return nil, fmt.Errorf("%s: power on: %w", c, err)
 	}
-	return c.reset()
+	return c.reset(), nil
 }
 
-// Reset is part of [drivers.SE].
-func (c *Card) Reset(ctx context.Context, _ drivers.ResetKind) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%s: reset: %w", c, err)
+// Reset is part of [drivers.SE]. A program knows no difference between cold
+// and warm.
+func (c *Card) Reset(ctx context.Context, kind drivers.ResetKind) ([]byte, error) {
+	err := c.ready(ctx)
+	if err == nil && !c.on {
+		err = drivers.ErrPoweredOff
 	}
-	if !c.on {
-		return nil, fmt.Errorf("%s: reset: %w", c, drivers.ErrPoweredOff)
-	}
-	return c.reset()
-}
-
-func (c *Card) reset() ([]byte, error) {
-	c.deselect()
-	s, _, err := c.registry.Default().App.Select()
 	if err != nil {
-		return nil, fmt.Errorf("%s: selecting the default application: %w", c, err)
+		return nil, fmt.Errorf("%s: %s reset: %w", c, kind, err)
 	}
-	c.on, c.selected = true, s
-	return append([]byte(nil), c.atr...), nil
+	return c.reset(), nil
 }
 
-func (c *Card) deselect() {
-	if c.selected != nil {
-		c.selected.Close()
-		c.selected = nil
-	}
+func (c *Card) reset() []byte {
+	c.closeChannels()
+	c.on, c.seen = true, c.registry.Generation()
+	basic := &c.channels[0]
+	basic.open = true
+	// A default application that refuses its selection leaves the basic
+	// channel without one; that is no reason to stay mute.
+	_, _ = basic.choose(c.registry.Default())
+	return append([]byte(nil), c.atr...)
 }
 
-// PowerOff is part of [drivers.SE].
+// PowerOff is part of [drivers.SE]. It does not wait for a command that still
+// runs; see the package comment.
 func (c *Card) PowerOff(context.Context) error {
-	c.deselect()
 	c.on = false
+	if !c.abandon() {
+		c.closeChannels()
+	}
 	return nil
 }
 
-// Close ends the card. It is not to be used any more.
-func (c *Card) Close() error { return c.PowerOff(context.Background()) }
+// Close powers the card off, waits for a command that still runs and wipes
+// the keys of the security domains. What is called later fails with
+// [ErrClosed], except Close.
+func (c *Card) Close() error {
+	if c.registry == nil {
+		return nil
+	}
+	// Neither call can fail: power off never does, and waiting has no end but
+	// that of the command.
+	_ = c.PowerOff(context.Background())
+	_ = c.settle(context.Background())
+	c.registry.Wipe()
+	c.registry = nil
+	return nil
+}
+
+// ready tells whether the card can take a call, and waits for the command of
+// an earlier one that may still run.
+func (c *Card) ready(ctx context.Context) error {
+	if c.registry == nil {
+		return ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return c.settle(ctx)
+}
 
 // Transmit is part of [drivers.SE].
 func (c *Card) Transmit(ctx context.Context, command []byte) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%s: transmit: %w", c, err)
+	err := c.ready(ctx)
+	if err == nil && !c.on {
+		err = drivers.ErrPoweredOff
 	}
-	if !c.on {
-		return nil, fmt.Errorf("%s: transmit: %w", c, drivers.ErrPoweredOff)
+	if err != nil {
+		return nil, fmt.Errorf("%s: transmit: %w", c, err)
 	}
 	cmd, err := apdu.Parse(command)
 	if err != nil {
 		return apdu.Response{SW: apdu.SWWrongLength}.Bytes(), nil
 	}
-	return c.process(cmd).Bytes(), nil
-}
-
-func (c *Card) process(cmd apdu.Command) apdu.Response {
-	if cmd.CLA == 0xFF || cmd.CLA&0x60 != 0 {
-		return apdu.Response{SW: apdu.SWClass}
-	}
-	if apdu.Class(cmd.CLA).Channel() != 0 {
-		return apdu.Response{SW: apdu.SWLogicalChannel}
-	}
-	if cmd.CLA == 0 && cmd.INS == apdu.INSSelect && cmd.P1 == 0x04 {
-		return c.selectByAID(cmd)
-	}
-	return c.selected.Process(cmd)
-}
-
-func (c *Card) selectByAID(cmd apdu.Command) apdu.Response {
-	if cmd.P2 != 0 {
-		return apdu.Response{SW: apdu.SWIncorrectP1P2}
-	}
-	in := c.registry.Find(apdu.AID(cmd.Data), nil)
-	if in == nil {
-		return apdu.Response{SW: apdu.SWFileNotFound}
-	}
-	s, fci, err := in.App.Select()
+	answer, err := c.dispatch(ctx, cmd)
 	if err != nil {
-		var sw apdu.SW
-		if errors.As(err, &sw) {
-			return apdu.Response{SW: sw}
-		}
-		return apdu.Response{SW: apdu.SWUnknown}
+		return nil, fmt.Errorf("%s: transmit %02X %02X: %w", c, cmd.CLA, cmd.INS, err)
 	}
-	c.deselect()
-	c.selected = s
-	return apdu.Response{Data: fci, SW: apdu.SWSuccess}
+	return answer, nil
 }
