@@ -100,13 +100,10 @@ func (f *File) forget() error {
 	if err != nil {
 		return err
 	}
-	// The file goes first: a cut in between leaves it missing, which is the
-	// operator's to forget again. The other order would leave a rollback.
+	// A cut in between leaves the file missing or a rollback, whichever of the
+	// two lasted: an alarm still, and the operator's to forget again.
 	if err := f.disk.remove(f.name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := f.disk.syncDir(); err != nil {
-		return err
-	}
-	return f.relist(m)
+	return f.relist(m) // its syncDir is for the removal too
 }

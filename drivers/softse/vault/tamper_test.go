@@ -97,6 +97,13 @@ func TestTampering(t *testing.T) {
 			clear(l[3*pageSize:])
 			put(t, dir, ledgerName, l)
 		}, ErrLedger, nil, "two"},
+		{"deleted file, ledger's pages of another SE that has none", nil, func(t *testing.T, dir string, _, two snapshot) {
+			mustClose(t, mustOpen(t, dir, testKey(t), "soft3"))
+			l := take(t, dir)[ledgerName]
+			copy(l[3*pageSize:5*pageSize], l[5*pageSize:])
+			put(t, dir, ledgerName, l)
+			put(t, dir, file, nil)
+		}, ErrLedger, fs.ErrNotExist, ""},
 		{"old file and newest page of the ledger gone", nil, func(t *testing.T, dir string, one, two snapshot) {
 			l := bytes.Clone(two[ledgerName])
 			clear(l[newestPage(t, l):][:pageSize])
@@ -159,7 +166,7 @@ func TestAcceptedForGood(t *testing.T) {
 	dir, key := t.TempDir(), testKey(t)
 	const file = "soft1.state"
 	var old [][]byte
-	for _, s := range []string{"1", "2", "3", "4"} {
+	for _, s := range []string{"1", "2", "3", "4", "5"} {
 		old = append(old, saveOnce(t, dir, "soft1", s)[file])
 	}
 	put(t, dir, file, old[1])
@@ -244,13 +251,33 @@ func TestFork(t *testing.T) {
 	const file = "soft1.state"
 	one := saveOnce(t, dir, "soft1", "one")
 	fork := saveOnce(t, dir, "soft1", "fork")
+	next := saveOnce(t, dir, "soft1", "fork of fork")
 	for name, b := range one { // as if fork's Save had been cut before the ledger, and one put back
 		put(t, dir, name, b)
 	}
 	saveOnce(t, dir, "soft1", "two")
-	put(t, dir, file, fork[file])
-	if err := openErr(t, dir, key, "soft1"); !errors.Is(err, ErrRollback) {
-		t.Errorf("got %v, want ErrRollback", err)
+	for _, s := range []snapshot{fork, next} {
+		put(t, dir, file, s[file])
+		if err := openErr(t, dir, key, "soft1"); !errors.Is(err, ErrRollback) {
+			t.Errorf("got %v, want ErrRollback", err)
+		}
+	}
+}
+
+// TestDeletedBeforeFirstRecord: the first state is deleted after a cut that
+// tore the page which was to tell of it.
+func TestDeletedBeforeFirstRecord(t *testing.T) {
+	d, key := newSimDisk(), testKey(t)
+	f, err := simOpen(d, key, "soft1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustSave(t, f, "one")
+	mustClose(t, f)
+	clear(d.now[ledgerName].now[newestPage(t, d.now[ledgerName].now):][:8])
+	delete(d.now, "soft1.state")
+	if f, err := simOpen(d, key, "soft1"); !errors.Is(err, ErrMissing) {
+		t.Errorf("got %v, %v, want ErrMissing", f, err)
 	}
 }
 

@@ -1,0 +1,406 @@
+package vault
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"testing"
+)
+
+// scene is what a disk went through before the power was cut.
+type scene struct {
+	before string // the last state acknowledged before; "-" for none
+	after  string // the state whose Save was cut
+	acked  bool   // that Save returned nil
+}
+
+func (s scene) allows(state string) bool {
+	return state == s.after || state == s.before && !s.acked
+}
+
+// loadState opens an SE and gives "-" for no state yet.
+func loadState(d *simDisk, key Key) (*File, string, error) {
+	f, err := simOpen(d, key, "soft1")
+	if err != nil {
+		return nil, "", err
+	}
+	b, err := f.Load()
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, "-", nil
+	}
+	return f, string(b), err
+}
+
+// disks are where the tests begin: after a number of Saves, with other SEs or
+// none, and with the remains of a write.
+func disks(t *testing.T, key Key) map[string]func() (*simDisk, string) {
+	make := func(saves int, other bool, leftover string) func() (*simDisk, string) {
+		return func() (*simDisk, string) {
+			d, last := newSimDisk(), "-"
+			if other {
+				f, err := simOpen(d, key, "soft2")
+				if err != nil {
+					t.Fatal(err)
+				}
+				mustSave(t, f, "other")
+				mustClose(t, f)
+			}
+			for i := range saves {
+				last = fmt.Sprint("state ", i)
+				f, err := simOpen(d, key, "soft1")
+				if err != nil {
+					t.Fatal(err)
+				}
+				mustSave(t, f, last)
+				mustClose(t, f)
+			}
+			if leftover != "" {
+				if err := errors.Join(writeNew(d, leftover, []byte("half a")), d.syncDir()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d.calls, d.trace = 0, nil
+			return d, last
+		}
+	}
+	return map[string]func() (*simDisk, string){
+		"fresh":               make(0, false, ""),
+		"fresh beside other":  make(0, true, ""),
+		"fresh with leftover": make(0, false, ledgerName+tempSuffix),
+		"second save":         make(1, false, ""),
+		"third save":          make(2, true, ""),
+		"with leftover":       make(3, false, "soft1.state"+tempSuffix),
+	}
+}
+
+// forEachFuture calls check with every disk that a cut now may leave.
+func forEachFuture(d *simDisk, check func(future int, after *simDisk)) (n int) {
+	n = d.futures()
+	for i := range n {
+		check(i, d.crash(i))
+	}
+	return n
+}
+
+// TestCutAtEveryCall opens and saves, with the power cut before each call to
+// the disk, and looks at every disk that may be left.
+func TestCutAtEveryCall(t *testing.T) {
+	key, cuts := testKey(t), 0
+	for name, start := range disks(t, key) {
+		t.Run(name, func(t *testing.T) {
+			for cut := 0; ; cut++ {
+				d, before := start()
+				d.cutAt = cut
+				s := openAndSave(d, key, before)
+				cuts += forEachFuture(d, func(future int, after *simDisk) { checkAfter(t, key, s, after, d, future) })
+				if !d.isCut() {
+					break
+				}
+			}
+		})
+	}
+	t.Logf("%d cuts", cuts)
+}
+
+// openAndSave does it twice: the second Save of an open File takes another way
+// than the first.
+func openAndSave(d *simDisk, key Key, before string) scene {
+	s := scene{before: before, after: before}
+	f, err := simOpen(d, key, "soft1")
+	for _, state := range []string{"new", "newer"} {
+		if err != nil {
+			return s
+		}
+		if s.acked {
+			s.before = s.after
+		}
+		s.after = state
+		err = f.Save([]byte(state))
+		s.acked = err == nil
+	}
+	return s
+}
+
+// checkAfter looks at a disk after a cut: it opens with a state that the scene
+// allows, stays with it, and goes on.
+func checkAfter(t *testing.T, key Key, s scene, after, was *simDisk, future int) {
+	t.Helper()
+	f, state, err := loadState(after, key)
+	if err != nil {
+		t.Fatalf("cut at call %d %v, future %d: a false alarm: %v", was.cutAt, was.trace, future, err)
+	}
+	if !s.allows(state) {
+		t.Fatalf("cut at call %d %v, future %d: got %q of %+v", was.cutAt, was.trace, future, state, s)
+	}
+	mustSave(t, f, "next")
+	mustClose(t, f)
+	if _, state, err := loadState(after, key); err != nil || state != "next" {
+		t.Fatalf("cut at call %d, future %d, then saved: got %q, %v", was.cutAt, future, state, err)
+	}
+}
+
+// TestKilledThenCut kills the process before each call, which leaves the
+// system running with writes that no sync followed; another process opens and
+// saves, and the power is cut before each of its calls.
+func TestKilledThenCut(t *testing.T) {
+	key, cuts := testKey(t), 0
+	for name, start := range disks(t, key) {
+		if testing.Short() && name != "third save" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			for killed := 0; ; killed++ {
+				first, before := start()
+				first.cutAt = killed
+				was := openAndSave(first, key, before)
+				for cut := 0; ; cut++ {
+					second := first.kill()
+					second.cutAt = cut
+					s := was
+					f, state, err := loadState(second, key)
+					if err == nil {
+						if !was.allows(state) {
+							t.Fatalf("killed at %d: got %q of %+v", killed, state, was)
+						}
+						s = scene{before: state, after: "second"}
+						s.acked = f.Save([]byte("second")) == nil
+					} else if !second.isCut() {
+						t.Fatalf("killed at %d %v: a false alarm: %v", killed, first.trace, err)
+					}
+					cuts += sampleFutures(second, func(future int, after *simDisk) { checkAfter(t, key, s, after, second, future) })
+					if !second.isCut() {
+						break
+					}
+				}
+				if !first.isCut() {
+					break
+				}
+			}
+		})
+	}
+	t.Logf("%d cuts", cuts)
+}
+
+// sampleFutures is forEachFuture with a stride where there are many.
+func sampleFutures(d *simDisk, check func(future int, after *simDisk)) (n int) {
+	all := d.futures()
+	stride := 1 + all/60
+	if stride%2 == 0 || stride%fates == 0 {
+		stride++ // else whole classes would be left out
+	}
+	for i := 0; i < all; i += stride {
+		check(i, d.crash(i))
+		n++
+	}
+	return n
+}
+
+// TestCutTwice cuts the recovery from a cut, at each call.
+func TestCutTwice(t *testing.T) {
+	key := testKey(t)
+	start := disks(t, key)["third save"]
+	for cut := 0; ; cut++ {
+		d, before := start()
+		d.cutAt = cut
+		s := openAndSave(d, key, before)
+		forEachFuture(d, func(future int, after *simDisk) {
+			for again := 0; ; again++ {
+				r := after.kill()
+				r.cutAt = again
+				if f, err := simOpen(r, key, "soft1"); err == nil {
+					mustClose(t, f)
+				}
+				forEachFuture(r, func(_ int, last *simDisk) { checkAfter(t, key, s, last, r, future) })
+				if !r.isCut() {
+					break
+				}
+			}
+		})
+		if !d.isCut() {
+			break
+		}
+	}
+}
+
+// TestFaultAtEveryCall has each call fail once, with and without effect, as a
+// full disk and a broken one do. The File stays of use, no matter what.
+func TestFaultAtEveryCall(t *testing.T) {
+	key := testKey(t)
+	for name, start := range disks(t, key) {
+		for _, kind := range []struct{ effect, lose bool }{{false, false}, {true, false}, {true, true}} {
+			t.Run(fmt.Sprint(name, kind), func(t *testing.T) {
+				for fault := 0; ; fault++ {
+					d, before := start()
+					d.faultAt, d.effect, d.lose = fault, kind.effect, kind.lose
+					faultOnce(t, d, key, before)
+					if d.calls <= fault {
+						break
+					}
+				}
+			})
+		}
+	}
+}
+
+func faultOnce(t *testing.T, d *simDisk, key Key, before string) {
+	t.Helper()
+	f, err := simOpen(d, key, "soft1")
+	if err != nil { // the next one settles it
+		if !errors.Is(err, errFault) {
+			t.Fatalf("fault at %d %v: %v", d.faultAt, d.trace, err)
+		}
+		if f, err = simOpen(d, key, "soft1"); err != nil {
+			t.Fatalf("fault at %d %v: Open after it: %v", d.faultAt, d.trace, err)
+		}
+	}
+	s := scene{before: before, after: "new"}
+	err = f.Save([]byte("new"))
+	s.acked = err == nil
+	if err != nil && !errors.Is(err, errFault) {
+		t.Fatalf("fault at %d %v: %v", d.faultAt, d.trace, err)
+	}
+	forEachFuture(d, func(future int, after *simDisk) { checkAfter(t, key, s, after, d, future) })
+	// What Load finds after the fault is there to stay.
+	b, err := f.Load()
+	state := string(b)
+	if errors.Is(err, fs.ErrNotExist) {
+		state, err = "-", nil
+	}
+	if err != nil || !s.allows(state) {
+		t.Fatalf("fault at %d %v: Load: got %q, %v of %+v", d.faultAt, d.trace, state, err, s)
+	}
+	forEachFuture(d, func(future int, after *simDisk) {
+		checkAfter(t, key, scene{before: state, after: state, acked: true}, after, d, future)
+	})
+	err = f.Save([]byte("newer"))
+	if err != nil && !errors.Is(err, errFault) {
+		t.Fatalf("fault at %d %v: Save after it: %v", d.faultAt, d.trace, err)
+	}
+	forEachFuture(d, func(future int, after *simDisk) {
+		checkAfter(t, key, scene{before: state, after: "newer", acked: err == nil}, after, d, future)
+	})
+}
+
+// TestOldFileAfterCut puts every earlier file back after a cut at each call:
+// it passes only where it is the one that the scene allows.
+func TestOldFileAfterCut(t *testing.T) {
+	key := testKey(t)
+	for cut := 0; ; cut++ {
+		d := newSimDisk()
+		f, err := simOpen(d, key, "soft1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var old []*inode
+		states := []string{"a", "b", "c", "d"}
+		for _, s := range states {
+			mustSave(t, f, s)
+			old = append(old, d.now["soft1.state"])
+		}
+		mustClose(t, f)
+		d.calls, d.trace, d.cutAt = 0, nil, cut
+		s := openAndSave(d, key, "d")
+		forEachFuture(d, func(future int, after *simDisk) {
+			for i, o := range old {
+				k := after.kill()
+				k.now["soft1.state"] = o
+				_, state, err := loadState(k, key)
+				// Before the ledger has the new generation, the last file is
+				// what a cut would have left, and was never superseded.
+				if err == nil && (s.acked || s.before != "d" || i < len(old)-1) {
+					t.Fatalf("cut at %d %v future %d: file %q passes as %q", cut, d.trace, future, states[i], state)
+				}
+				if err != nil && !errors.Is(err, ErrRollback) && !errors.Is(err, ErrLedger) {
+					t.Fatalf("cut at %d: got %v, want ErrRollback", cut, err)
+				}
+			}
+		})
+		if !d.isCut() {
+			break
+		}
+	}
+}
+
+// TestDecisionsCut cuts Accept and Forget at every call: the alarm goes on
+// until the decision took effect, and the decision can be made again.
+func TestDecisionsCut(t *testing.T) {
+	key := testKey(t)
+	for name, do := range map[string]func(*File) error{"accept": (*File).accept, "forget": (*File).forget} {
+		want := map[string]string{"accept": "a", "forget": "-"}[name]
+		t.Run(name, func(t *testing.T) {
+			for cut := 0; ; cut++ {
+				d := newSimDisk()
+				f, err := simOpen(d, key, "soft1")
+				if err != nil {
+					t.Fatal(err)
+				}
+				mustSave(t, f, "a")
+				old := d.now["soft1.state"]
+				mustSave(t, f, "b")
+				mustClose(t, f)
+				d.now["soft1.state"], d.durable["soft1.state"] = old, old
+				d.calls, d.cutAt = 0, cut
+				acked := decideOn(d, key, do) == nil
+				forEachFuture(d, func(future int, after *simDisk) {
+					_, state, err := loadState(after.kill(), key)
+					if err == nil && state != want || acked && err != nil {
+						t.Fatalf("cut at %d, future %d: got %q, %v", cut, future, state, err)
+					}
+					if err := decideOn(after, key, do); err != nil {
+						t.Fatalf("cut at %d, future %d, again: %v", cut, future, err)
+					}
+					if _, state, err := loadState(after, key); err != nil || state != want {
+						t.Fatalf("cut at %d, future %d, again: got %q, %v", cut, future, state, err)
+					}
+				})
+				if !d.isCut() {
+					break
+				}
+			}
+		})
+	}
+}
+
+func decideOn(d *simDisk, key Key, do func(*File) error) error {
+	f, err := startOn(d, key, "soft1")
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(f), f.Close())
+}
+
+// TestKeyCut cuts the making of the key: what LoadKey returned is there to stay.
+func TestKeyCut(t *testing.T) {
+	const name = "state.key"
+	same := func(cut int, d *simDisk, want *SecretKey) {
+		t.Helper()
+		for future := range d.futures() {
+			got, err := loadKey(d.crash(future), name, name)
+			if err != nil {
+				t.Fatalf("cut at %d, future %d: %v", cut, future, err)
+			}
+			if want != nil && *got != *want {
+				t.Fatalf("cut at %d, future %d: another key", cut, future)
+			}
+		}
+	}
+	for cut := 0; ; cut++ {
+		d := newSimDisk()
+		d.cutAt = cut
+		k, err := loadKey(d, name, name)
+		if err != nil {
+			k = nil
+		}
+		same(cut, d, k)
+		// Killed there, another process has the key, and then the power is cut.
+		killed := d.kill()
+		k, err = loadKey(killed, name, name)
+		if err != nil {
+			t.Fatalf("killed at %d: %v", cut, err)
+		}
+		same(cut, killed, k)
+		if !d.isCut() {
+			break
+		}
+	}
+}
