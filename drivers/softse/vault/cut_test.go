@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"testing"
+
+	"github.com/cloud-of-se/tses/drivers/softse/internal/cutdisk"
 )
 
 // scene is what a disk went through before the power was cut.
@@ -19,8 +21,8 @@ func (s scene) allows(state string) bool {
 }
 
 // loadState opens an SE and gives "-" for no state yet.
-func loadState(d *simDisk, key Key) (*File, string, error) {
-	f, err := simOpen(d, key, "soft1")
+func loadState(d *cutdisk.Disk, key Key) (*File, string, error) {
+	f, err := OpenOn(d, key, "soft1")
 	if err != nil {
 		return nil, "", err
 	}
@@ -33,12 +35,12 @@ func loadState(d *simDisk, key Key) (*File, string, error) {
 
 // disks are where the tests begin: after a number of Saves, with other SEs or
 // none, and with the remains of a write.
-func disks(t *testing.T, key Key) map[string]func() (*simDisk, string) {
-	make := func(saves int, other bool, leftover string) func() (*simDisk, string) {
-		return func() (*simDisk, string) {
-			d, last := newSimDisk(), "-"
+func disks(t *testing.T, key Key) map[string]func() (*cutdisk.Disk, string) {
+	make := func(saves int, other bool, leftover string) func() (*cutdisk.Disk, string) {
+		return func() (*cutdisk.Disk, string) {
+			d, last := cutdisk.New(), "-"
 			if other {
-				f, err := simOpen(d, key, "soft2")
+				f, err := OpenOn(d, key, "soft2")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -47,7 +49,7 @@ func disks(t *testing.T, key Key) map[string]func() (*simDisk, string) {
 			}
 			for i := range saves {
 				last = fmt.Sprint("state ", i)
-				f, err := simOpen(d, key, "soft1")
+				f, err := OpenOn(d, key, "soft1")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -55,15 +57,15 @@ func disks(t *testing.T, key Key) map[string]func() (*simDisk, string) {
 				mustClose(t, f)
 			}
 			if leftover != "" {
-				if err := errors.Join(writeNew(d, leftover, []byte("half a")), d.syncDir()); err != nil {
+				if err := errors.Join(writeNew(d, leftover, []byte("half a")), d.SyncDir()); err != nil {
 					t.Fatal(err)
 				}
 			}
-			d.calls, d.trace = 0, nil
+			d.Calls, d.Trace = 0, nil
 			return d, last
 		}
 	}
-	return map[string]func() (*simDisk, string){
+	return map[string]func() (*cutdisk.Disk, string){
 		"fresh":               make(0, false, ""),
 		"fresh beside other":  make(0, true, ""),
 		"fresh with leftover": make(0, false, ledgerName+tempSuffix),
@@ -74,10 +76,10 @@ func disks(t *testing.T, key Key) map[string]func() (*simDisk, string) {
 }
 
 // forEachFuture calls check with every disk that a cut now may leave.
-func forEachFuture(d *simDisk, check func(future int, after *simDisk)) (n int) {
-	n = d.futures()
+func forEachFuture(d *cutdisk.Disk, check func(future int, after *cutdisk.Disk)) (n int) {
+	n = d.Futures()
 	for i := range n {
-		check(i, d.crash(i))
+		check(i, d.Crash(i))
 	}
 	return n
 }
@@ -90,10 +92,10 @@ func TestCutAtEveryCall(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for cut := 0; ; cut++ {
 				d, before := start()
-				d.cutAt = cut
+				d.CutAt = cut
 				s := openAndSave(d, key, before)
-				cuts += forEachFuture(d, func(future int, after *simDisk) { checkAfter(t, key, s, after, d, future) })
-				if !d.isCut() {
+				cuts += forEachFuture(d, func(future int, after *cutdisk.Disk) { checkAfter(t, key, s, after, d, future) })
+				if !d.IsCut() {
 					break
 				}
 			}
@@ -104,9 +106,9 @@ func TestCutAtEveryCall(t *testing.T) {
 
 // openAndSave does it twice: the second Save of an open File takes another way
 // than the first.
-func openAndSave(d *simDisk, key Key, before string) scene {
+func openAndSave(d *cutdisk.Disk, key Key, before string) scene {
 	s := scene{before: before, after: before}
-	f, err := simOpen(d, key, "soft1")
+	f, err := OpenOn(d, key, "soft1")
 	for _, state := range []string{"new", "newer"} {
 		if err != nil {
 			return s
@@ -123,19 +125,19 @@ func openAndSave(d *simDisk, key Key, before string) scene {
 
 // checkAfter looks at a disk after a cut: it opens with a state that the scene
 // allows, stays with it, and goes on.
-func checkAfter(t *testing.T, key Key, s scene, after, was *simDisk, future int) {
+func checkAfter(t *testing.T, key Key, s scene, after, was *cutdisk.Disk, future int) {
 	t.Helper()
 	f, state, err := loadState(after, key)
 	if err != nil {
-		t.Fatalf("cut at call %d %v, future %d: a false alarm: %v", was.cutAt, was.trace, future, err)
+		t.Fatalf("cut at call %d %v, future %d: a false alarm: %v", was.CutAt, was.Trace, future, err)
 	}
 	if !s.allows(state) {
-		t.Fatalf("cut at call %d %v, future %d: got %q of %+v", was.cutAt, was.trace, future, state, s)
+		t.Fatalf("cut at call %d %v, future %d: got %q of %+v", was.CutAt, was.Trace, future, state, s)
 	}
 	mustSave(t, f, "next")
 	mustClose(t, f)
 	if _, state, err := loadState(after, key); err != nil || state != "next" {
-		t.Fatalf("cut at call %d, future %d, then saved: got %q, %v", was.cutAt, future, state, err)
+		t.Fatalf("cut at call %d, future %d, then saved: got %q, %v", was.CutAt, future, state, err)
 	}
 }
 
@@ -151,11 +153,11 @@ func TestKilledThenCut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for killed := 0; ; killed++ {
 				first, before := start()
-				first.cutAt = killed
+				first.CutAt = killed
 				was := openAndSave(first, key, before)
 				for cut := 0; ; cut++ {
-					second := first.kill()
-					second.cutAt = cut
+					second := first.Kill()
+					second.CutAt = cut
 					s := was
 					f, state, err := loadState(second, key)
 					if err == nil {
@@ -164,15 +166,15 @@ func TestKilledThenCut(t *testing.T) {
 						}
 						s = scene{before: state, after: "second"}
 						s.acked = f.Save([]byte("second")) == nil
-					} else if !second.isCut() {
-						t.Fatalf("killed at %d %v: a false alarm: %v", killed, first.trace, err)
+					} else if !second.IsCut() {
+						t.Fatalf("killed at %d %v: a false alarm: %v", killed, first.Trace, err)
 					}
-					cuts += sampleFutures(second, func(future int, after *simDisk) { checkAfter(t, key, s, after, second, future) })
-					if !second.isCut() {
+					cuts += sampleFutures(second, func(future int, after *cutdisk.Disk) { checkAfter(t, key, s, after, second, future) })
+					if !second.IsCut() {
 						break
 					}
 				}
-				if !first.isCut() {
+				if !first.IsCut() {
 					break
 				}
 			}
@@ -182,14 +184,14 @@ func TestKilledThenCut(t *testing.T) {
 }
 
 // sampleFutures is forEachFuture with a stride where there are many.
-func sampleFutures(d *simDisk, check func(future int, after *simDisk)) (n int) {
-	all := d.futures()
+func sampleFutures(d *cutdisk.Disk, check func(future int, after *cutdisk.Disk)) (n int) {
+	all := d.Futures()
 	stride := 1 + all/60
-	if stride%2 == 0 || stride%fates == 0 {
+	if stride%2 == 0 || stride%cutdisk.Fates == 0 {
 		stride++ // else whole classes would be left out
 	}
 	for i := 0; i < all; i += stride {
-		check(i, d.crash(i))
+		check(i, d.Crash(i))
 		n++
 	}
 	return n
@@ -201,22 +203,22 @@ func TestCutTwice(t *testing.T) {
 	start := disks(t, key)["third save"]
 	for cut := 0; ; cut++ {
 		d, before := start()
-		d.cutAt = cut
+		d.CutAt = cut
 		s := openAndSave(d, key, before)
-		forEachFuture(d, func(future int, after *simDisk) {
+		forEachFuture(d, func(future int, after *cutdisk.Disk) {
 			for again := 0; ; again++ {
-				r := after.kill()
-				r.cutAt = again
-				if f, err := simOpen(r, key, "soft1"); err == nil {
+				r := after.Kill()
+				r.CutAt = again
+				if f, err := OpenOn(r, key, "soft1"); err == nil {
 					mustClose(t, f)
 				}
-				forEachFuture(r, func(_ int, last *simDisk) { checkAfter(t, key, s, last, r, future) })
-				if !r.isCut() {
+				forEachFuture(r, func(_ int, last *cutdisk.Disk) { checkAfter(t, key, s, last, r, future) })
+				if !r.IsCut() {
 					break
 				}
 			}
 		})
-		if !d.isCut() {
+		if !d.IsCut() {
 			break
 		}
 	}
@@ -231,9 +233,9 @@ func TestFaultAtEveryCall(t *testing.T) {
 			t.Run(fmt.Sprint(name, kind), func(t *testing.T) {
 				for fault := 0; ; fault++ {
 					d, before := start()
-					d.faultAt, d.effect, d.lose = fault, kind.effect, kind.lose
+					d.FaultAt, d.Effect, d.Lose = fault, kind.effect, kind.lose
 					faultOnce(t, d, key, before)
-					if d.calls <= fault {
+					if d.Calls <= fault {
 						break
 					}
 				}
@@ -242,24 +244,24 @@ func TestFaultAtEveryCall(t *testing.T) {
 	}
 }
 
-func faultOnce(t *testing.T, d *simDisk, key Key, before string) {
+func faultOnce(t *testing.T, d *cutdisk.Disk, key Key, before string) {
 	t.Helper()
-	f, err := simOpen(d, key, "soft1")
+	f, err := OpenOn(d, key, "soft1")
 	if err != nil { // the next one settles it
-		if !errors.Is(err, errFault) {
-			t.Fatalf("fault at %d %v: %v", d.faultAt, d.trace, err)
+		if !errors.Is(err, cutdisk.ErrFault) {
+			t.Fatalf("fault at %d %v: %v", d.FaultAt, d.Trace, err)
 		}
-		if f, err = simOpen(d, key, "soft1"); err != nil {
-			t.Fatalf("fault at %d %v: Open after it: %v", d.faultAt, d.trace, err)
+		if f, err = OpenOn(d, key, "soft1"); err != nil {
+			t.Fatalf("fault at %d %v: Open after it: %v", d.FaultAt, d.Trace, err)
 		}
 	}
 	s := scene{before: before, after: "new"}
 	err = f.Save([]byte("new"))
 	s.acked = err == nil
-	if err != nil && !errors.Is(err, errFault) {
-		t.Fatalf("fault at %d %v: %v", d.faultAt, d.trace, err)
+	if err != nil && !errors.Is(err, cutdisk.ErrFault) {
+		t.Fatalf("fault at %d %v: %v", d.FaultAt, d.Trace, err)
 	}
-	forEachFuture(d, func(future int, after *simDisk) { checkAfter(t, key, s, after, d, future) })
+	forEachFuture(d, func(future int, after *cutdisk.Disk) { checkAfter(t, key, s, after, d, future) })
 	// What Load finds after the fault is there to stay.
 	b, err := f.Load()
 	state := string(b)
@@ -267,16 +269,16 @@ func faultOnce(t *testing.T, d *simDisk, key Key, before string) {
 		state, err = "-", nil
 	}
 	if err != nil || !s.allows(state) {
-		t.Fatalf("fault at %d %v: Load: got %q, %v of %+v", d.faultAt, d.trace, state, err, s)
+		t.Fatalf("fault at %d %v: Load: got %q, %v of %+v", d.FaultAt, d.Trace, state, err, s)
 	}
-	forEachFuture(d, func(future int, after *simDisk) {
+	forEachFuture(d, func(future int, after *cutdisk.Disk) {
 		checkAfter(t, key, scene{before: state, after: state, acked: true}, after, d, future)
 	})
 	err = f.Save([]byte("newer"))
-	if err != nil && !errors.Is(err, errFault) {
-		t.Fatalf("fault at %d %v: Save after it: %v", d.faultAt, d.trace, err)
+	if err != nil && !errors.Is(err, cutdisk.ErrFault) {
+		t.Fatalf("fault at %d %v: Save after it: %v", d.FaultAt, d.Trace, err)
 	}
-	forEachFuture(d, func(future int, after *simDisk) {
+	forEachFuture(d, func(future int, after *cutdisk.Disk) {
 		checkAfter(t, key, scene{before: state, after: "newer", acked: err == nil}, after, d, future)
 	})
 }
@@ -286,36 +288,36 @@ func faultOnce(t *testing.T, d *simDisk, key Key, before string) {
 func TestOldFileAfterCut(t *testing.T) {
 	key := testKey(t)
 	for cut := 0; ; cut++ {
-		d := newSimDisk()
-		f, err := simOpen(d, key, "soft1")
+		d := cutdisk.New()
+		f, err := OpenOn(d, key, "soft1")
 		if err != nil {
 			t.Fatal(err)
 		}
-		var old []*inode
+		var old []*cutdisk.Inode
 		states := []string{"a", "b", "c", "d"}
 		for _, s := range states {
 			mustSave(t, f, s)
-			old = append(old, d.now["soft1.state"])
+			old = append(old, d.Now["soft1.state"])
 		}
 		mustClose(t, f)
-		d.calls, d.trace, d.cutAt = 0, nil, cut
+		d.Calls, d.Trace, d.CutAt = 0, nil, cut
 		s := openAndSave(d, key, "d")
-		forEachFuture(d, func(future int, after *simDisk) {
+		forEachFuture(d, func(future int, after *cutdisk.Disk) {
 			for i, o := range old {
-				k := after.kill()
-				k.now["soft1.state"] = o
+				k := after.Kill()
+				k.Now["soft1.state"] = o
 				_, state, err := loadState(k, key)
 				// Before the ledger has the new generation, the last file is
 				// what a cut would have left, and was never superseded.
 				if err == nil && (s.acked || s.before != "d" || i < len(old)-1) {
-					t.Fatalf("cut at %d %v future %d: file %q passes as %q", cut, d.trace, future, states[i], state)
+					t.Fatalf("cut at %d %v future %d: file %q passes as %q", cut, d.Trace, future, states[i], state)
 				}
 				if err != nil && !errors.Is(err, ErrRollback) && !errors.Is(err, ErrLedger) {
 					t.Fatalf("cut at %d: got %v, want ErrRollback", cut, err)
 				}
 			}
 		})
-		if !d.isCut() {
+		if !d.IsCut() {
 			break
 		}
 	}
@@ -329,20 +331,20 @@ func TestDecisionsCut(t *testing.T) {
 		want := map[string]string{"accept": "a", "forget": "-"}[name]
 		t.Run(name, func(t *testing.T) {
 			for cut := 0; ; cut++ {
-				d := newSimDisk()
-				f, err := simOpen(d, key, "soft1")
+				d := cutdisk.New()
+				f, err := OpenOn(d, key, "soft1")
 				if err != nil {
 					t.Fatal(err)
 				}
 				mustSave(t, f, "a")
-				old := d.now["soft1.state"]
+				old := d.Now["soft1.state"]
 				mustSave(t, f, "b")
 				mustClose(t, f)
-				d.now["soft1.state"], d.durable["soft1.state"] = old, old
-				d.calls, d.cutAt = 0, cut
+				d.Now["soft1.state"], d.Durable["soft1.state"] = old, old
+				d.Calls, d.CutAt = 0, cut
 				acked := decideOn(d, key, do) == nil
-				forEachFuture(d, func(future int, after *simDisk) {
-					_, state, err := loadState(after.kill(), key)
+				forEachFuture(d, func(future int, after *cutdisk.Disk) {
+					_, state, err := loadState(after.Kill(), key)
 					if err == nil && state != want || acked && err != nil {
 						t.Fatalf("cut at %d, future %d: got %q, %v", cut, future, state, err)
 					}
@@ -353,7 +355,7 @@ func TestDecisionsCut(t *testing.T) {
 						t.Fatalf("cut at %d, future %d, again: got %q, %v", cut, future, state, err)
 					}
 				})
-				if !d.isCut() {
+				if !d.IsCut() {
 					break
 				}
 			}
@@ -361,7 +363,7 @@ func TestDecisionsCut(t *testing.T) {
 	}
 }
 
-func decideOn(d *simDisk, key Key, do func(*File) error) error {
+func decideOn(d *cutdisk.Disk, key Key, do func(*File) error) error {
 	f, err := startOn(d, key, "soft1")
 	if err != nil {
 		return err
@@ -372,10 +374,10 @@ func decideOn(d *simDisk, key Key, do func(*File) error) error {
 // TestKeyCut cuts the making of the key: what LoadKey returned is there to stay.
 func TestKeyCut(t *testing.T) {
 	const name = "state.key"
-	same := func(cut int, d *simDisk, want *SecretKey) {
+	same := func(cut int, d *cutdisk.Disk, want *SecretKey) {
 		t.Helper()
-		for future := range d.futures() {
-			got, err := loadKey(d.crash(future), name, name)
+		for future := range d.Futures() {
+			got, err := loadKey(d.Crash(future), name, name)
 			if err != nil {
 				t.Fatalf("cut at %d, future %d: %v", cut, future, err)
 			}
@@ -385,21 +387,21 @@ func TestKeyCut(t *testing.T) {
 		}
 	}
 	for cut := 0; ; cut++ {
-		d := newSimDisk()
-		d.cutAt = cut
+		d := cutdisk.New()
+		d.CutAt = cut
 		k, err := loadKey(d, name, name)
 		if err != nil {
 			k = nil
 		}
 		same(cut, d, k)
 		// Killed there, another process has the key, and then the power is cut.
-		killed := d.kill()
+		killed := d.Kill()
 		k, err = loadKey(killed, name, name)
 		if err != nil {
 			t.Fatalf("killed at %d: %v", cut, err)
 		}
 		same(cut, killed, k)
-		if !d.isCut() {
+		if !d.IsCut() {
 			break
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/cloud-of-se/tses/drivers/softse/internal/disk"
 )
 
 // ledgerWait bounds the wait for another SE that is being listed, and so what
@@ -19,7 +21,7 @@ const ledgerWait = 10 * time.Second
 // directory is listed.
 type File struct {
 	mu      sync.Mutex
-	disk    disk
+	disk    disk.Disk
 	seid    string
 	sealer  *sealer
 	ledger  *ledger
@@ -37,7 +39,10 @@ type File struct {
 // [ErrLedger], or an error of the file system. A SEID that is new to the
 // directory is listed in the ledger. The key is not used after Open.
 func Open(dir string, key Key, seid string) (*File, error) {
-	f, err := start(dir, key, seid)
+	return settled(start(dir, key, seid))
+}
+
+func settled(f *File, err error) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +50,15 @@ func Open(dir string, key Key, seid string) (*File, error) {
 		return nil, errors.Join(f.explain("open", err), f.Close())
 	}
 	return f, nil
+}
+
+// OpenOn is Open on a directory that is open already, for the power-cut tests
+// of the software SE; the File closes it. Packages outside cannot name a Disk.
+func OpenOn(d disk.Disk, key Key, seid string) (*File, error) {
+	if err := checkName(seid); err != nil {
+		return nil, err
+	}
+	return settled(startOn(d, key, seid))
 }
 
 // start locks an SE without a look at its state.
@@ -65,7 +79,7 @@ func start(dir string, key Key, seid string) (*File, error) {
 
 // startOn is start on a directory that is open; where it succeeds, the File
 // closes it.
-func startOn(d disk, key Key, seid string) (f *File, err error) {
+func startOn(d disk.Disk, key Key, seid string) (f *File, err error) {
 	f = &File{disk: d, seid: seid}
 	if f.sealer, err = newSealer(key, seid); err != nil {
 		return nil, f.explain("open", err)
@@ -73,7 +87,7 @@ func startOn(d disk, key Key, seid string) (f *File, err error) {
 	if f.ledger, err = newLedger(d, key); err != nil {
 		return nil, f.explain("open", err)
 	}
-	if f.lock, err = d.lock(f.name()+lockSuffix, true, 0); err != nil {
+	if f.lock, err = d.Lock(f.name()+lockSuffix, true, 0); err != nil {
 		f.ledger.wipe()
 		return nil, f.explain("open", err)
 	}
@@ -144,7 +158,7 @@ func (f *File) load() ([]byte, error) {
 // read returns the state and its place in the chain, nil where there is no
 // file.
 func (f *File) read() (state []byte, l *link, err error) {
-	r, err := f.disk.open(f.name(), false)
+	r, err := f.disk.Open(f.name(), false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	}
@@ -183,7 +197,7 @@ func (f *File) settle() error {
 func (f *File) settleListed() (listed bool, err error) {
 	// What is read from here on must not be undone by a cut: a process that
 	// was killed may have renamed and not got to this.
-	if err := f.disk.syncDir(); err != nil {
+	if err := f.disk.SyncDir(); err != nil {
 		return false, err
 	}
 	state, file, err := f.read()
@@ -233,7 +247,7 @@ func markOf(l link) mark { return mark{generation: l.generation, tag: l.tag} }
 // lockLedger also keeps others from replacing the ledger between a syncDir and
 // a record: a record must not go to a file whose name may not last.
 func (f *File) lockLedger(exclusive bool) (unlock func() error, err error) {
-	l, err := f.disk.lock(ledgerName+lockSuffix, exclusive, ledgerWait)
+	l, err := f.disk.Lock(ledgerName+lockSuffix, exclusive, ledgerWait)
 	if err != nil {
 		return nil, err
 	}
@@ -262,7 +276,7 @@ func (f *File) enlist() error {
 
 // noStates fails where the directory holds a state of another SE.
 func (f *File) noStates() error {
-	names, err := f.disk.list()
+	names, err := f.disk.List()
 	if err != nil {
 		return err
 	}

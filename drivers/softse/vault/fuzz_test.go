@@ -5,27 +5,29 @@ import (
 	"errors"
 	"io/fs"
 	"testing"
+
+	"github.com/cloud-of-se/tses/drivers/softse/internal/cutdisk"
 )
 
 // FuzzOpen opens a directory of arbitrary content. Whatever it is, it is an
 // error or the state that was sealed, and memory is bounded by the files.
 func FuzzOpen(f *testing.F) {
-	d, key := newSimDisk(), testKey(f)
-	v, err := simOpen(d, key, "soft1")
+	d, key := cutdisk.New(), testKey(f)
+	v, err := OpenOn(d, key, "soft1")
 	if err != nil {
 		f.Fatal(err)
 	}
 	mustSave(f, v, "one")
-	sealed, ledger := d.now["soft1.state"].now, d.now[ledgerName].now
+	sealed, ledger := d.Now["soft1.state"].Now, d.Now[ledgerName].Now
 	f.Add(sealed, ledger)
 	f.Add(sealed, []byte{})
 	f.Add([]byte{}, ledger)
 	f.Add(bytes.Repeat([]byte{0xFF}, headerSize+tagSize), bytes.Repeat([]byte{0xFF}, 3*pageSize))
 	f.Add(sealed[:headerSize], ledger[:pageSize])
 	f.Fuzz(func(t *testing.T, sealed, ledger []byte) {
-		d := newSimDisk()
-		d.now["soft1.state"], d.now[ledgerName] = &inode{now: sealed}, &inode{now: ledger}
-		v, err := simOpen(d, key, "soft1")
+		d := cutdisk.New()
+		d.Now["soft1.state"], d.Now[ledgerName] = &cutdisk.Inode{Now: sealed}, &cutdisk.Inode{Now: ledger}
+		v, err := OpenOn(d, key, "soft1")
 		if err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%v says that there is no state yet", err)

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"time"
+
+	"github.com/cloud-of-se/tses/drivers/softse/internal/disk"
 )
 
 // KeySize is the length of the state's key and of every key derived from it,
@@ -76,14 +78,14 @@ func LoadKey(path string) (*SecretKey, error) {
 // keyWait bounds the wait for another process that makes the same key.
 const keyWait = 10 * time.Second
 
-func loadKey(d disk, name, path string) (k *SecretKey, err error) {
-	lock, err := d.lock(name+lockSuffix, true, keyWait)
+func loadKey(d disk.Disk, name, path string) (k *SecretKey, err error) {
+	lock, err := d.Lock(name+lockSuffix, true, keyWait)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
 	// Another process may have made it and been killed before its syncDir.
-	if err := d.syncDir(); err != nil {
+	if err := d.SyncDir(); err != nil {
 		return nil, err
 	}
 	k, err = readKey(d, name, path)
@@ -93,13 +95,13 @@ func loadKey(d disk, name, path string) (k *SecretKey, err error) {
 	return k, err
 }
 
-func readKey(d disk, name, path string) (k *SecretKey, err error) {
-	f, err := d.open(name, false)
+func readKey(d disk.Disk, name, path string) (k *SecretKey, err error) {
+	f, err := d.Open(name, false)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	_, mode, err := f.stat()
+	_, mode, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +116,7 @@ func readKey(d disk, name, path string) (k *SecretKey, err error) {
 	return NewKey(secret)
 }
 
-func makeKey(d disk, name string) (*SecretKey, error) {
+func makeKey(d disk.Disk, name string) (*SecretKey, error) {
 	secret := make([]byte, KeySize)
 	defer clear(secret)
 	if _, err := rand.Read(secret); err != nil {
@@ -123,7 +125,7 @@ func makeKey(d disk, name string) (*SecretKey, error) {
 	if err := replace(d, name, secret); err != nil {
 		return nil, err
 	}
-	if err := d.syncDir(); err != nil {
+	if err := d.SyncDir(); err != nil {
 		return nil, err
 	}
 	return NewKey(secret)

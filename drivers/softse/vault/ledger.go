@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+
+	"github.com/cloud-of-se/tses/drivers/softse/internal/disk"
 )
 
 // maxSEs is the number of SEIDs that a ledger remembers, forgotten ones
@@ -49,11 +51,11 @@ type position struct {
 // ledger reads and writes the ledger file. Whoever uses it holds its lock,
 // shared for a record of its own SE and exclusive to list one.
 type ledger struct {
-	disk disk
+	disk disk.Disk
 	key  []byte
 }
 
-func newLedger(d disk, key Key) (*ledger, error) {
+func newLedger(d disk.Disk, key Key) (*ledger, error) {
 	k, err := derive(key, "softse ledger", "")
 	return &ledger{disk: d, key: k}, err
 }
@@ -93,8 +95,8 @@ func (l *ledger) encodeHeader(names []string) []byte {
 
 // readHeader returns the SEIDs of the ledger and the offset of the first page
 // after the header.
-func (l *ledger) readHeader(f file) (names []string, at int64, err error) {
-	size, _, err := f.stat()
+func (l *ledger) readHeader(f disk.File) (names []string, at int64, err error) {
+	size, _, err := f.Stat()
 	if err != nil {
 		return nil, 0, err
 	}
@@ -167,7 +169,7 @@ func (l *ledger) decodePage(seid string, page []byte) (m mark, ok bool) {
 // find returns what the ledger knows of an SE; listed is false where it knows
 // nothing. Where there is no ledger the error matches fs.ErrNotExist.
 func (l *ledger) find(seid string) (p position, listed bool, err error) {
-	f, err := l.disk.open(ledgerName, false)
+	f, err := l.disk.Open(ledgerName, false)
 	if err != nil {
 		return position{}, false, err
 	}
@@ -210,7 +212,7 @@ func (l *ledger) weigh(seid string, pages []byte) (position, error) {
 // record writes an SE's mark over one of its two pages and returns when it
 // will survive a power cut.
 func (l *ledger) record(seid string, page int, m mark) (err error) {
-	f, err := l.disk.open(ledgerName, true)
+	f, err := l.disk.Open(ledgerName, true)
 	if err != nil {
 		return err
 	}
@@ -226,7 +228,7 @@ func (l *ledger) record(seid string, page int, m mark) (err error) {
 	if err := writeAll(f, l.encodePage(seid, m), at+int64(2*i+page)*pageSize); err != nil {
 		return err
 	}
-	return f.sync()
+	return f.Sync()
 }
 
 // list makes the ledger know an SE at a mark; what it knows of others stays.
@@ -251,7 +253,7 @@ func (l *ledger) list(seid string, m mark, anew bool) error {
 	if err := replace(l.disk, ledgerName, append(l.encodeHeader(names), pages...)); err != nil {
 		return err
 	}
-	return l.disk.syncDir()
+	return l.disk.SyncDir()
 }
 
 // lost tells a ledger that is gone or damaged from one that could not be read.
@@ -260,7 +262,7 @@ func lost(err error) bool {
 }
 
 func (l *ledger) readWhole() (names []string, pages []byte, err error) {
-	f, err := l.disk.open(ledgerName, false)
+	f, err := l.disk.Open(ledgerName, false)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -102,7 +102,7 @@ func (f *File) forget() error {
 	}
 	// A cut in between leaves the file missing or a rollback, whichever of the
 	// two lasted: an alarm still, and the operator's to forget again.
-	if err := f.disk.remove(f.name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := f.disk.Remove(f.name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return f.relist(m) // its syncDir is for the removal too

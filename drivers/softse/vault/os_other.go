@@ -14,7 +14,7 @@ import (
 // Without flock(2) and the fsync of a directory none of the promises can be
 // kept, so there is no state there rather than a weak one.
 
-func (d *osDisk) lock(name string, _ bool, _ time.Duration) (io.Closer, error) {
+func (d *osDisk) Lock(name string, _ bool, _ time.Duration) (io.Closer, error) {
 	return nil, fmt.Errorf("lock %s: %w on this operating system", name, errors.ErrUnsupported)
 }
 

@@ -22,7 +22,7 @@ const lockPoll = 2 * time.Millisecond
 // two Files of one process exclude each other too, and it ends with the
 // process however that ends. The file stays: removing it would let a third
 // process lock a new one while the second waits for the old.
-func (d *osDisk) lock(name string, exclusive bool, wait time.Duration) (io.Closer, error) {
+func (d *osDisk) Lock(name string, exclusive bool, wait time.Duration) (io.Closer, error) {
 	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/cloud-of-se/tses/drivers/softse/internal/disk"
 )
 
 // osDisk is a directory of the operating system. It keeps the directory open,
@@ -16,7 +18,7 @@ type osDisk struct {
 }
 
 // openDir opens a directory and makes it where it is not there.
-func openDir(path string) (disk, error) {
+func openDir(path string) (disk.Disk, error) {
 	if err := makeDir(path); err != nil {
 		return nil, err
 	}
@@ -70,7 +72,7 @@ func syncPath(path string) error {
 	return errors.Join(syncOpenDir(dir), dir.Close())
 }
 
-func (d *osDisk) open(name string, write bool) (file, error) {
+func (d *osDisk) Open(name string, write bool) (disk.File, error) {
 	flag := os.O_RDONLY
 	if write {
 		flag = os.O_RDWR
@@ -78,16 +80,16 @@ func (d *osDisk) open(name string, write bool) (file, error) {
 	return wrap(d.root.OpenFile(name, flag, 0))
 }
 
-func (d *osDisk) create(name string) (file, error) {
+func (d *osDisk) Create(name string) (disk.File, error) {
 	return wrap(d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600))
 }
 
-func (d *osDisk) rename(from, to string) error { return d.root.Rename(from, to) }
-func (d *osDisk) remove(name string) error     { return d.root.Remove(name) }
-func (d *osDisk) syncDir() error               { return syncOpenDir(d.dir) }
+func (d *osDisk) Rename(from, to string) error { return d.root.Rename(from, to) }
+func (d *osDisk) Remove(name string) error     { return d.root.Remove(name) }
+func (d *osDisk) SyncDir() error               { return syncOpenDir(d.dir) }
 func (d *osDisk) Close() error                 { return errors.Join(d.dir.Close(), d.root.Close()) }
 
-func (d *osDisk) list() ([]string, error) {
+func (d *osDisk) List() ([]string, error) {
 	entries, err := fs.ReadDir(d.root.FS(), ".")
 	names := make([]string, len(entries))
 	for i, e := range entries {
@@ -98,22 +100,22 @@ func (d *osDisk) list() ([]string, error) {
 
 type osFile struct{ *os.File }
 
-func wrap(f *os.File, err error) (file, error) {
+func wrap(f *os.File, err error) (disk.File, error) {
 	if err != nil {
 		return nil, err
 	}
 	return osFile{f}, nil
 }
 
-func (f osFile) stat() (int64, fs.FileMode, error) {
-	info, err := f.Stat()
+func (f osFile) Stat() (int64, fs.FileMode, error) {
+	info, err := f.File.Stat()
 	if err != nil {
 		return 0, 0, err
 	}
 	return info.Size(), info.Mode(), nil
 }
 
-// sync leaves out what is not needed to read the data back, the time of
+// Sync leaves out what is not needed to read the data back, the time of
 // change: over a preallocated page that spares the journal. The length of a
 // new file is needed, and so included.
-func (f osFile) sync() error { return syncData(f.File) }
+func (f osFile) Sync() error { return syncData(f.File) }

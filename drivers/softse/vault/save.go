@@ -56,7 +56,7 @@ func (f *File) write(sealed []byte, place link) (err error) {
 	if err := replace(f.disk, f.name(), sealed); err != nil {
 		return err
 	}
-	if err := f.disk.syncDir(); err != nil {
+	if err := f.disk.SyncDir(); err != nil {
 		return err
 	}
 	next := position{mark: markOf(place), page: 1 - f.at.page}

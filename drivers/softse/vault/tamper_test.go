@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/cloud-of-se/tses/drivers/softse/internal/cutdisk"
 )
 
 // snapshot is the content of a state directory without its locks.
@@ -267,16 +269,16 @@ func TestFork(t *testing.T) {
 // TestDeletedBeforeFirstRecord: the first state is deleted after a cut that
 // tore the page which was to tell of it.
 func TestDeletedBeforeFirstRecord(t *testing.T) {
-	d, key := newSimDisk(), testKey(t)
-	f, err := simOpen(d, key, "soft1")
+	d, key := cutdisk.New(), testKey(t)
+	f, err := OpenOn(d, key, "soft1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	mustSave(t, f, "one")
 	mustClose(t, f)
-	clear(d.now[ledgerName].now[newestPage(t, d.now[ledgerName].now):][:8])
-	delete(d.now, "soft1.state")
-	if f, err := simOpen(d, key, "soft1"); !errors.Is(err, ErrMissing) {
+	clear(d.Now[ledgerName].Now[newestPage(t, d.Now[ledgerName].Now):][:8])
+	delete(d.Now, "soft1.state")
+	if f, err := OpenOn(d, key, "soft1"); !errors.Is(err, ErrMissing) {
 		t.Errorf("got %v, %v, want ErrMissing", f, err)
 	}
 }
@@ -285,8 +287,8 @@ func TestDeletedBeforeFirstRecord(t *testing.T) {
 // is the ledger, but for the one page whose loss a cut explains; then the
 // state is the right one.
 func TestEachByte(t *testing.T) {
-	d, key := newSimDisk(), testKey(t)
-	f, err := simOpen(d, key, "soft1")
+	d, key := cutdisk.New(), testKey(t)
+	f, err := OpenOn(d, key, "soft1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,19 +296,19 @@ func TestEachByte(t *testing.T) {
 		mustSave(t, f, s)
 	}
 	mustClose(t, f)
-	newest := newestPage(t, d.now[ledgerName].now)
+	newest := newestPage(t, d.Now[ledgerName].Now)
 	step := 1
 	if testing.Short() {
 		step = 7
 	}
 	for _, name := range []string{"soft1.state", ledgerName} {
-		good := d.now[name].now
+		good := d.Now[name].Now
 		for i := 0; i < len(good); i += step {
 			bad := bytes.Clone(good)
 			bad[i] ^= 1 << (i % 8)
-			k := d.kill()
-			k.now[name].now = bad
-			f, err := simOpen(k, key, "soft1")
+			k := d.Kill()
+			k.Now[name].Now = bad
+			f, err := OpenOn(k, key, "soft1")
 			excused := name == ledgerName && i >= newest && i < newest+pageSize
 			if (err == nil) != excused {
 				t.Fatalf("%s with byte %d changed: opens with %v", name, i, err)

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/cloud-of-se/tses/drivers/softse/internal/cutdisk"
 )
 
 func testKey(t testing.TB) *SecretKey {
@@ -210,7 +212,7 @@ func TestReadOnly(t *testing.T) {
 
 // TestLedgerGrows has more SEIDs than one page of header holds, and one too many.
 func TestLedgerGrows(t *testing.T) {
-	d, key := newSimDisk(), testKey(t)
+	d, key := cutdisk.New(), testKey(t)
 	name := func(i int) string { return fmt.Sprintf("%064d", i) }
 	l, err := newLedger(d, key)
 	if err != nil {
@@ -227,29 +229,17 @@ func TestLedgerGrows(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, i := range []int{0, maxSEs / 2, maxSEs - 1} {
-		f, err := simOpen(d, key, name(i))
+		f, err := OpenOn(d, key, name(i))
 		if err != nil {
 			t.Fatalf("SE %d: %v", i, err)
 		}
 		mustSave(t, f, name(i))
 		wantState(t, f, name(i))
 	}
-	if n := len(d.now[ledgerName].now); n > maxLedger {
+	if n := len(d.Now[ledgerName].Now); n > maxLedger {
 		t.Errorf("the full ledger has %d bytes and may have %d", n, maxLedger)
 	}
-	if _, err := simOpen(d, key, "more"); err == nil || !strings.Contains(err.Error(), "full") {
+	if _, err := OpenOn(d, key, "more"); err == nil || !strings.Contains(err.Error(), "full") {
 		t.Errorf("got %v, want an error that says full", err)
 	}
-}
-
-// simOpen is Open on a simulated disk.
-func simOpen(d *simDisk, key Key, seid string) (*File, error) {
-	f, err := startOn(d, key, seid)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.settle(); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
 }
