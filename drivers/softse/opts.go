@@ -66,10 +66,12 @@ func (o Opts) check() error {
 	if o.Name == "" {
 		return errors.New("software SE: Opts.Name is empty, give it a name such as soft1")
 	}
+	seen := map[apdu.AID]bool{gp.DomainPackage: true}
 	for i, p := range o.Packages {
-		if len(p.AID) < 5 || len(p.AID) > 16 {
-			return fmt.Errorf("software SE %s: Opts.Packages[%d]: an AID has 5 to 16 bytes, this one %d", o.Name, i, len(p.AID))
+		if len(p.AID) < 5 || len(p.AID) > 16 || seen[p.AID] {
+			return fmt.Errorf("software SE %s: Opts.Packages[%d]: AID %s is not of 5 to 16 bytes, or another package's", o.Name, i, p.AID)
 		}
+		seen[p.AID] = true
 	}
 	return nil
 }
