@@ -112,7 +112,7 @@ func (s *selection) attest(c apdu.Command) ([]byte, error) {
 		return nil, err
 	}
 	template.NotBefore, template.NotAfter = issuer.NotBefore, issuer.NotAfter
-	der, err := x509.CreateCertificate(s.app.card.Rand(), template, issuer, k.private.Public(), signer)
+	der, err := certify(s.app.card.Rand(), template, issuer, k.private.Public(), signer)
 	if err != nil {
 		return nil, fmt.Errorf("signing the attestation of slot %02X: %w", byte(ref), err)
 	}
