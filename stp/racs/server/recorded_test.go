@@ -254,7 +254,7 @@ var words = regexp.MustCompile(`(?m)^(\+0(?:01|03|05|07|08|1\d)|-\d{3}) (\d{3,})
 func masked(recv string) string { return words.ReplaceAllString(recv, "$1 $2 *") }
 
 // readAnswer reads one answer to its END.
-func readAnswer(t *testing.T, c net.Conn) string {
+func readAnswer(t testing.TB, c net.Conn) string {
 	t.Helper()
 	var b strings.Builder
 	one := make([]byte, 1)

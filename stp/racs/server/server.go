@@ -36,7 +36,7 @@ type Server struct {
 
 // Serve speaks RACS with one client until it quits or goes away.
 func (s *Server) Serve(ctx context.Context, c *stp.Conn, session *stp.Session) error {
-	return s.serve(ctx, c, session)
+	return s.newPeer(c, session).serve(ctx)
 }
 
 // connection is what a session needs of a client's connection.
@@ -46,11 +46,16 @@ type connection interface {
 	Ended() error      // why no more input is taken
 }
 
-func (s *Server) serve(ctx context.Context, c connection, ses *stp.Session) error {
+func (s *Server) newPeer(c connection, ses *stp.Session) *peer {
 	p := &peer{conn: c, ses: ses, lines: lineReader{src: c}, apduTime: s.APDUTime}
 	if p.apduTime <= 0 {
 		p.apduTime = DefaultAPDUTime
 	}
+	return p
+}
+
+// serve takes line after line until the client quits or the session breaks.
+func (p *peer) serve(ctx context.Context) error {
 	for {
 		line, err := p.read()
 		if errors.Is(err, errLongLine) {
