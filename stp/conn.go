@@ -16,6 +16,7 @@ type Conn struct {
 	mu        sync.Mutex
 	ended     error     // why no more input is taken
 	killed    bool      // output is not taken either
+	deaf      bool      // the client has not taken an answer
 	readArmed time.Time // when the deadlines were last set
 	writeArm  time.Time
 }
@@ -60,7 +61,25 @@ func (c *Conn) Write(b []byte) (int, error) {
 	if err := c.armWrite(); err != nil {
 		return 0, err
 	}
-	return c.Conn.Write(b)
+	n, err := c.Conn.Write(b)
+	if err != nil {
+		c.mu.Lock()
+		c.deaf = true
+		c.mu.Unlock()
+	}
+	return n, err
+}
+
+// goodbye sends close_notify, unless the client has shown that it would not
+// take it, and closes the connection.
+func (c *Conn) goodbye() error {
+	c.mu.Lock()
+	deaf := c.deaf
+	c.mu.Unlock()
+	if deaf {
+		return c.NetConn().Close()
+	}
+	return c.Close()
 }
 
 func (c *Conn) armWrite() error {

@@ -205,7 +205,7 @@ func (s *Server) serve(ctx, draining context.Context, raw net.Conn) {
 	}
 	session.log.Info("session ends", "why", reason(err))
 	// A client that has gone cannot be told goodbye; raw is closed anyhow.
-	_ = conn.Close()
+	_ = c.goodbye()
 }
 
 func reason(err error) string {
