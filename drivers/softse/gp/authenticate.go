@@ -124,18 +124,19 @@ func (s *session) externalAuthenticate(c apdu.Command) apdu.Response {
 }
 
 // authenticate counts the try, verifies the command, and forgets the count
-// where it is right.
+// where it is right. A command that cannot be judged is no try.
 func (s *session) authenticate(offered *scp03.Session, holder *domain, c apdu.Command) apdu.SW {
-	if c.P2 != 0 {
+	switch {
+	case c.P2 != 0:
 		return apdu.SWIncorrectP1P2
+	case !offered.WellFormed(c):
+		return apdu.SWWrongData
 	}
 	before := holder.fails
 	if err := s.r.change(func() error { holder.fails = min(before, 1<<30) + 1; return nil }); err != nil {
 		return statusOf(err)
 	}
 	switch err := offered.Authenticate(c); {
-	case errors.Is(err, scp03.ErrFormat):
-		return apdu.SWWrongData
 	case errors.Is(err, scp03.ErrCryptogram):
 		return apdu.SWVerifyFailed
 	case err != nil:

@@ -106,12 +106,17 @@ func (s *Session) CardCryptogram() []byte { return s.cardCryptogram }
 // Level is the security level that [Session.Authenticate] set.
 func (s *Session) Level() Level { return s.level }
 
+// WellFormed tells whether EXTERNAL AUTHENTICATE has a level that exists and
+// the right length, so that it can be judged at all.
+func (s *Session) WellFormed(c apdu.Command) bool {
+	return Level(c.P1).legal() && len(c.Data) == 2*s.mode
+}
+
 // Authenticate verifies EXTERNAL AUTHENTICATE: the host cryptogram and the
 // C-MAC, which begins the chain. Its errors are [ErrFormat], [ErrCryptogram]
 // and [ErrMAC].
 func (s *Session) Authenticate(c apdu.Command) error {
-	level := Level(c.P1)
-	if !level.legal() || len(c.Data) != 2*s.mode {
+	if !s.WellFormed(c) {
 		return ErrFormat
 	}
 	wrong := subtle.ConstantTimeCompare(c.Data[:s.mode], s.hostCryptogram) != 1
@@ -122,7 +127,7 @@ func (s *Session) Authenticate(c apdu.Command) error {
 	case macErr != nil:
 		return macErr
 	}
-	s.level = level
+	s.level = Level(c.P1)
 	return nil
 }
 
