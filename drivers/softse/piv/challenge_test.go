@@ -154,6 +154,19 @@ func TestWrongAnswersOfTheManager(t *testing.T) {
 	}
 }
 
+// An exchange that was answered, rightly or not, waits for nothing any more;
+// nor for the zeros that its wiped memory holds.
+func TestAnExchangeHasOneAnswer(t *testing.T) {
+	zeros := unhex("7C0A 8208 0000000000000000")
+	c := newClient(t)
+	c.ok(0x87, 0x03, 0x9B, unhex("7C028100"))
+	c.refused(apdu.SWSecurityStatus, 0x87, 0x03, 0x9B, zeros)
+	c.refused(apdu.SWSecurityStatus, 0x87, 0x03, 0x9B, zeros)
+	if isManager(c) {
+		t.Error("authenticated")
+	}
+}
+
 // The challenge that one channel got must not be answered by the card itself
 // on another.
 func TestNoReflection(t *testing.T) {
@@ -167,11 +180,19 @@ func TestNewManagementKeyEndsOthers(t *testing.T) {
 	c := newClient(t)
 	other := c.another()
 	other.authenticate()
+	old, err := des.NewTripleDESCipher(defaultManagementBytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	response := make([]byte, 8)
+	old.Encrypt(response, other.ok(0x87, 0x03, 0x9B, unhex("7C028100"))[4:])
 	c.authenticate()
-	setKey(c, 0x08, make([]byte, 16))
+	setKey(c, 0x03, make([]byte, 24))
 	if isManager(other) {
 		t.Error("the other selection is still authenticated")
 	}
+	other.refused(apdu.SWSecurityStatus, 0x87, 0x03, 0x9B, unhex("7C0A8208"), response)
+	setKey(c, 0x08, make([]byte, 16))
 	other.refused(apdu.SWIncorrectP1P2, 0x87, 0x03, 0x9B, unhex("7C028000"))
 }
 

@@ -19,7 +19,7 @@ func filled(t testing.TB) *client {
 	c.importVector()
 	c.ok(0xDB, 0x3F, 0xFF, object(0x5FC102), unhex("5303010203"))
 	c.ok(0xDB, 0x3F, 0xFF, object(0x5FC105), apdu.AppendTLV(nil, 0x53, make([]byte, 3000)))
-	setKey(c, 0x0C, make([]byte, 32))
+	setKey(c, 0x0C, bytes.Repeat([]byte{0xA5}, 32))
 	c.verify("000000")
 	return c
 }

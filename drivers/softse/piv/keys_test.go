@@ -157,19 +157,40 @@ func TestImportRefusesWrongRSANumbers(t *testing.T) {
 	c.refused(apdu.SWWrongData, 0xFE, 0x05, 0x9A, vectorObjects(0, nil))
 }
 
-// An exponent that is not 65,537 comes out of dP.
+// rsaObjects are the five numbers of a key of p, q and e that all agree.
+func rsaObjects(t *testing.T, p, q, e *big.Int) (data []byte) {
+	t.Helper()
+	one := big.NewInt(1)
+	dp := new(big.Int).ModInverse(e, new(big.Int).Sub(p, one))
+	dq := new(big.Int).ModInverse(e, new(big.Int).Sub(q, one))
+	qinv := new(big.Int).ModInverse(q, p)
+	if dp == nil || dq == nil || qinv == nil {
+		t.Fatal("the numbers of the test have no inverses")
+	}
+	for i, x := range []*big.Int{p, q, dp, dq, qinv} {
+		data = apdu.AppendTLV(data, apdu.Tag(i+1), x.FillBytes(make([]byte, 128)))
+	}
+	return data
+}
+
+// Numbers that agree with each other but are no primes make no key.
+func TestImportRefusesComposites(t *testing.T) {
+	c := newClient(t)
+	c.authenticate()
+	p, q := new(big.Int).SetBytes(unhex(vectorP)), new(big.Int).SetBytes(unhex(vectorQ))
+	e, composite := big.NewInt(65537), new(big.Int).Add(p, big.NewInt(2))
+	c.refused(apdu.SWWrongData, 0xFE, 0x07, 0x9E, rsaObjects(t, composite, q, e))
+	c.refused(apdu.SWWrongData, 0xFE, 0x07, 0x9E, rsaObjects(t, q, composite, e))
+}
+
+// An exponent that is not 65,537 comes out of dP; one too long for the
+// standard library is refused.
 func TestImportFindsThePublicExponent(t *testing.T) {
 	c := newClient(t)
 	c.authenticate()
 	p, q := new(big.Int).SetBytes(unhex(vectorP)), new(big.Int).SetBytes(unhex(vectorQ))
-	one, e := big.NewInt(1), big.NewInt(1000003)
-	dp := new(big.Int).ModInverse(e, new(big.Int).Sub(p, one))
-	dq := new(big.Int).ModInverse(e, new(big.Int).Sub(q, one))
-	var data []byte
-	for i, x := range []*big.Int{p, q, dp, dq, new(big.Int).ModInverse(q, p)} {
-		data = apdu.AppendTLV(data, apdu.Tag(i+1), x.FillBytes(make([]byte, 128)))
-	}
-	c.ok(0xFE, 0x07, 0x9E, data)
+	c.refused(apdu.SWWrongData, 0xFE, 0x07, 0x9E, rsaObjects(t, p, q, big.NewInt(1<<31+11)))
+	c.ok(0xFE, 0x07, 0x9E, rsaObjects(t, p, q, big.NewInt(1000003)))
 	objects, _ := apdu.FindTLV(c.ok(0xF7, 0, 0x9E), 0x04)
 	if public := publicKey(t, algRSA2048, objects).(*rsa.PublicKey); public.E != 1000003 {
 		t.Errorf("exponent %d", public.E)
