@@ -1,6 +1,9 @@
 package main
 
-import "github.com/cloud-of-se/tses/drivers/softse/applet"
+import (
+	"github.com/cloud-of-se/tses/drivers/softse/applet"
+	"github.com/cloud-of-se/tses/drivers/softse/piv"
+)
 
 // softPackages are the applications that software SEs come with.
-func softPackages() []applet.Package { return nil }
+func softPackages() []applet.Package { return []applet.Package{piv.Package()} }
