@@ -64,6 +64,14 @@ func (r *Reader) Insert(atr []byte) error {
 	return nil
 }
 
+// Present tells whether a card is in the reader. One that the [Card] reported
+// as removed is not.
+func (r *Reader) Present() bool {
+	r.srv.mu.Lock()
+	defer r.srv.mu.Unlock()
+	return r.state.Status&Present != 0
+}
+
 // Remove takes the card out: programs that are connected are told so. The card
 // is not called. Without a card it does nothing.
 func (r *Reader) Remove() {

@@ -1,0 +1,28 @@
+package pcscdoor
+
+import (
+	"testing"
+
+	"github.com/cloud-of-se/tses/drivers"
+	"github.com/cloud-of-se/tses/pcsclite/pcsctest"
+)
+
+// The programs of the field reach an SE through the socket, RACS over TLS and
+// the TSES.
+func TestPrograms(t *testing.T) {
+	se := scripted("one")
+	n, d := start(t, map[string]drivers.SE{"one": se})
+	states, err := program(t, d).Readers(within(t))
+	must(t, err)
+	g, atr := pcsctest.Target{Socket: d.Path(), Reader: "one"}, states[0].ATR
+	t.Run("basic", func(t *testing.T) { pcsctest.Basic(t, g, atr) })
+	t.Run("pyscard", func(t *testing.T) { pcsctest.Pyscard(t, g, atr) })
+	t.Run("gpg", func(t *testing.T) { pcsctest.GPG(t, g) })
+	t.Run("monitor", func(t *testing.T) {
+		pcsctest.Monitor(t, g, []pcsctest.Step{
+			{Do: func() { n.lead(nil); n.cut() }, Want: "removed one"},
+			{Do: func() { n.lead(tses(t, map[string]drivers.SE{"one": scripted("one"), "two": scripted("two")})) }, Want: "inserted one"},
+			{Do: func() {}, Want: "plugged two"},
+		})
+	})
+}
