@@ -256,6 +256,7 @@ func masked(recv string) string { return words.ReplaceAllString(recv, "$1 $2 *")
 // readAnswer reads one answer to its END.
 func readAnswer(t testing.TB, c net.Conn) string {
 	t.Helper()
+	defer c.SetReadDeadline(time.Time{})
 	var b strings.Builder
 	one := make([]byte, 1)
 	for !strings.HasSuffix(b.String(), "\nEND\r\n") {
