@@ -20,11 +20,19 @@ type fakeCard struct {
 	app   *application
 	saved [][]byte // the state at each commit that worked
 	fail  func() bool
+
+	random io.Reader // crypto/rand.Reader where it is nil
 }
 
 var errCommit = errors.New("no commit today")
 
-func (c *fakeCard) Rand() io.Reader { return rand.Reader }
+func (c *fakeCard) Rand() io.Reader {
+	if c.random != nil {
+		return c.random
+	}
+	return rand.Reader
+}
+
 func (c *fakeCard) Serial() [4]byte { return [4]byte{0xC0, 0x5E, 0x00, 0x07} }
 
 func (c *fakeCard) Commit() error {
@@ -88,13 +96,7 @@ func (c *client) reload() *client {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	card := &fakeCard{}
-	app, err := Package().Modules[0].Load(card, moduleAID, b)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	card.app = app.(*application)
-	return &client{t: c.t, card: card, s: sel(c.t, app)}
+	return loaded(c.t, b)
 }
 
 // send is one command and its response; data in pieces that are joined.

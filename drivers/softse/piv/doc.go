@@ -34,6 +34,10 @@
 // base and both exponents blinded and the result checked with the public
 // exponent before it leaves (see rsaPrivate).
 //
+// Keys and ECDSA's nonces come from the source that Go's crypto packages use
+// by themselves; witnesses, challenges, serial numbers of certificates and the
+// blinding come from the card's.
+//
 // Secrets held as bytes are wiped when they are replaced or the selection
 // ends. The keys inside crypto/rsa, crypto/ecdsa and crypto/ecdh, their
 // precomputed values and what the garbage collector has moved or not yet

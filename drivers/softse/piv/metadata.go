@@ -15,7 +15,6 @@ const (
 // metadata is the extension GET METADATA: P2 PIN, PUK, management key or the
 // slot of a private key.
 func (s *selection) metadata(c apdu.Command) ([]byte, error) {
-	ref := slot(c.P2)
 	if c.P1 != 0 {
 		return nil, apdu.SWIncorrectP1P2
 	}
@@ -30,10 +29,8 @@ func (s *selection) metadata(c apdu.Command) ([]byte, error) {
 		return st.puk.metadata(defaultPUK), nil
 	case c.P2 == refManagement:
 		return st.management.metadata(), nil
-	case !ref.valid():
-		return nil, apdu.SWIncorrectP1P2
 	}
-	k, ok := st.keys[ref]
+	k, ok := st.keys[slot(c.P2)] // none for what is no slot: tools ask so whether there is a fingerprint
 	if !ok {
 		return nil, apdu.SWReferencedDataNotFound
 	}

@@ -92,7 +92,8 @@ func TestWrongUse(t *testing.T) {
 		{"MOVE by the holder", holder, 0, [3]byte{0xF6, 0x82, 0x9E}, "", apdu.SWSecurityStatus},
 
 		{"METADATA P1", anyone, 0, [3]byte{0xF7, 1, 0x9E}, "", apdu.SWIncorrectP1P2},
-		{"METADATA no slot", anyone, 0, [3]byte{0xF7, 0, 0x00}, "", apdu.SWIncorrectP1P2},
+		{"METADATA no slot", anyone, 0, [3]byte{0xF7, 0, 0x00}, "", apdu.SWReferencedDataNotFound},
+		{"METADATA fingerprint", anyone, 0, [3]byte{0xF7, 0, 0x96}, "", apdu.SWReferencedDataNotFound},
 		{"METADATA with data", anyone, 0, [3]byte{0xF7, 0, 0x9E}, "1", apdu.SWWrongLength},
 		{"SERIAL P2", anyone, 0, [3]byte{0xF8, 0, 1}, "", apdu.SWIncorrectP1P2},
 		{"VERSION with data", anyone, 0, [3]byte{0xFD, 0, 0}, "1", apdu.SWWrongLength},

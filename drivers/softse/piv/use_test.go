@@ -12,8 +12,10 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/binary"
+	"io"
 	"math/big"
 	"testing"
+	"testing/iotest"
 
 	"github.com/cloud-of-se/tses/apdu"
 )
@@ -314,5 +316,31 @@ func TestRSAFaultIsWithheld(t *testing.T) {
 	faulty.Precomputed.Dp = new(big.Int).Add(sound.Precomputed.Dp, big.NewInt(2))
 	if _, err := rsaPrivate(&faulty, rand.Reader, append([]byte{0, 2}, make([]byte, 254)...)); err != errRSAFault {
 		t.Errorf("got %v, want %v", err, errRSAFault)
+	}
+}
+
+// zeros is a random source that has broken down and does not say so.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// Without random numbers nothing is computed unblinded and no exchange begins.
+func TestNoRandomNumbers(t *testing.T) {
+	c := newClient(t)
+	c.authenticate()
+	c.importVector()
+	c.generate(slotAuthentication, algP256)
+	for name, source := range map[string]io.Reader{"error": iotest.ErrReader(io.ErrNoProgress), "zeros": zeros{}} {
+		c.card.random = source
+		if r := c.send(0x87, 0x07, 0x9E, template(0x81, append([]byte{0, 2}, make([]byte, 254)...))); r.SW != apdu.SWUnknown || len(r.Data) != 0 {
+			t.Errorf("%s: RSA answers %v with %d bytes", name, r.SW, len(r.Data))
+		}
+	}
+	c.card.random = iotest.ErrReader(io.ErrNoProgress)
+	c.refused(apdu.SWUnknown, 0x87, 0x03, 0x9B, unhex("7C028000"))
+	c.refused(apdu.SWUnknown, 0x87, 0x03, 0x9B, unhex("7C028100"))
+	c.refused(apdu.SWUnknown, 0xF9, 0x9A, 0)
+	if _, err := Package().Modules[0].Install(c.card, moduleAID, nil); err == nil {
+		t.Error("installed without random numbers")
 	}
 }
