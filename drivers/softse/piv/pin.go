@@ -17,11 +17,12 @@ func (s *selection) verify(c apdu.Command) error {
 		return nil
 	case len(c.Data) == 0:
 		return s.pinStatus()
-	case len(c.Data) != referenceLength:
+	}
+	pin := &s.app.state.pin
+	if pin.left != 0 && len(c.Data) != referenceLength {
 		return apdu.SWWrongData
 	}
 	s.setPIN(false)
-	pin := &s.app.state.pin
 	if err := s.app.check(pin, c.Data); err != nil {
 		return err
 	}
@@ -46,8 +47,8 @@ func (s *selection) pinStatus() error {
 }
 
 // changeReferenceData is CHANGE REFERENCE DATA (SP 800-73-4 part 2, 3.2.2) of
-// the PIN or the PUK. Other selections that had verified the old PIN have to
-// verify the new one; this one keeps the state it had.
+// the PIN or the PUK. Who has changed the PIN has verified it; other
+// selections, which had verified the old one, have to verify the new one.
 func (s *selection) changeReferenceData(c apdu.Command) error {
 	r := &s.app.state.pin
 	switch {
@@ -58,54 +59,61 @@ func (s *selection) changeReferenceData(c apdu.Command) error {
 	case c.P2 != refPIN:
 		return apdu.SWReferencedDataNotFound
 	}
-	if len(c.Data) != 2*referenceLength || !wellFormed(c.Data[referenceLength:]) {
-		return apdu.SWWrongData
+	current, value, err := r.takeTwo(c.Data)
+	if err != nil {
+		return err
 	}
-	had, fresh := s.hasPIN(), s.pinFresh
 	if c.P2 == refPIN {
 		s.setPIN(false)
 	}
-	if err := s.app.check(r, c.Data[:referenceLength]); err != nil {
+	if err := s.app.check(r, current); err != nil {
 		return err
 	}
 	old := *r
 	defer clear(old.value[:])
-	r.replace(c.Data[referenceLength:])
+	r.replace(value)
 	if err := s.app.commit(func() { *r = old }); err != nil {
 		return err
 	}
 	if c.P2 == refPIN {
 		s.app.pinEpoch++
-		s.setPIN(had)
-		s.pinFresh = had && fresh
+		s.setPIN(true)
 	}
 	return nil
 }
 
 // resetRetryCounter is RESET RETRY COUNTER (SP 800-73-4 part 2, 3.2.3): the
-// PUK gives the PIN a new value. No selection has the PIN verified after it.
+// PUK gives the PIN a new value. Whether this selection has verified the PIN
+// stays as it was, except that a wrong PUK ends it; others have to verify the
+// new one.
 func (s *selection) resetRetryCounter(c apdu.Command) error {
 	switch {
 	case c.P1 != 0:
 		return apdu.SWIncorrectP1P2
 	case c.P2 != refPIN:
 		return apdu.SWReferencedDataNotFound
-	case len(c.Data) != 2*referenceLength || !wellFormed(c.Data[referenceLength:]):
-		return apdu.SWWrongData
 	}
 	pin, puk := &s.app.state.pin, &s.app.state.puk
-	if err := s.app.check(puk, c.Data[:referenceLength]); err != nil {
+	current, value, err := puk.takeTwo(c.Data)
+	if err != nil {
+		return err
+	}
+	had, fresh := s.hasPIN(), s.pinFresh
+	s.setPIN(false)
+	if err := s.app.check(puk, current); err != nil {
 		return err
 	}
 	oldPIN, oldPUK := *pin, *puk
 	defer clear(oldPIN.value[:])
 	defer clear(oldPUK.value[:])
 	puk.left = puk.total
-	pin.replace(c.Data[referenceLength:])
+	pin.replace(value)
 	if err := s.app.commit(func() { *pin, *puk = oldPIN, oldPUK }); err != nil {
 		return err
 	}
 	s.app.pinEpoch++
+	s.setPIN(had)
+	s.pinFresh = had && fresh
 	return nil
 }
 

@@ -122,6 +122,34 @@ func TestNewPINEndsOtherSelections(t *testing.T) {
 	other.refused(0x63C3, 0x20, 0, 0x80)
 	other.ok(0x2C, 0, 0x80, pad("12345678"), pad("123456"))
 	c.refused(0x63C3, 0x20, 0, 0x80)
+	other.refused(0x63C3, 0x20, 0, 0x80)
+}
+
+// What the standard says of the security status of the PIN.
+func TestSecurityStatusAfterChanges(t *testing.T) {
+	c := newClient(t)
+	c.ok(0x24, 0, 0x80, pad("123456"), pad("654321"))
+	c.ok(0x20, 0, 0x80) // CHANGE REFERENCE DATA verified it
+	c.ok(0x2C, 0, 0x80, pad("12345678"), pad("123456"))
+	c.ok(0x20, 0, 0x80) // RESET RETRY COUNTER leaves it
+	c.refused(apdu.SWWrongData, 0x24, 0, 0x80, pad("123456"), pad("1"))
+	c.refused(apdu.SWWrongData, 0x2C, 0, 0x80, pad("12345678"), pad("1"))
+	c.ok(0x20, 0, 0x80) // data that cannot be changes nothing
+	c.refused(0x63C2, 0x2C, 0, 0x80, pad("00000000"), pad("123456"))
+	c.refused(0x63C3, 0x20, 0, 0x80) // a wrong PUK ends it
+}
+
+// A blocked reference is told before anything else that is wrong.
+func TestBlockedIsToldFirst(t *testing.T) {
+	c := newClient(t)
+	for range 3 {
+		c.verify("000000")
+		c.send(0x24, 0, 0x81, pad("00000000"), pad("00000000"))
+	}
+	c.refused(blocked, 0x20, 0, 0x80, []byte{1})
+	c.refused(blocked, 0x24, 0, 0x80, []byte{1})
+	c.refused(blocked, 0x24, 0, 0x81, []byte{1})
+	c.refused(blocked, 0x2C, 0, 0x80, []byte{1})
 }
 
 func TestChangeThatCannotBeKeptDidNotHappen(t *testing.T) {

@@ -90,15 +90,16 @@ func (m *pinModel) Logout(t *rapid.T) {
 func (m *pinModel) ChangePIN(t *rapid.T) {
 	n, guess := m.begin(), m.guess(m.pin)
 	value := rapid.SampledFrom([]string{"123456", "654321"}).Draw(t, "new")
-	had := m.verified[n]
-	m.verified[n] = false
+	if m.pin.left != 0 {
+		m.verified[n] = false
+	}
 	want, right := m.try(&m.pin, guess)
 	if right && m.failures[1] {
 		want = apdu.SWMemoryFailure
 	} else if right {
 		m.pin = tries{value, m.pin.total, m.pin.total}
 		clear(m.verified)
-		m.verified[n] = had
+		m.verified[n] = true
 	}
 	m.check("CHANGE PIN", m.selected[n].send(0x24, 0, 0x80, pad(guess), pad(value)).SW, want)
 }
@@ -117,6 +118,10 @@ func (m *pinModel) ChangePUK(t *rapid.T) {
 
 func (m *pinModel) Unblock(t *rapid.T) {
 	n, guess := m.begin(), m.guess(m.puk)
+	had := m.verified[n]
+	if m.puk.left != 0 {
+		m.verified[n] = false
+	}
 	want, right := m.try(&m.puk, guess)
 	if right && m.failures[1] {
 		want = apdu.SWMemoryFailure
@@ -124,6 +129,7 @@ func (m *pinModel) Unblock(t *rapid.T) {
 		m.puk.left = m.puk.total
 		m.pin = tries{"123456", m.pin.total, m.pin.total}
 		clear(m.verified)
+		m.verified[n] = had
 	}
 	m.check("RESET RETRY COUNTER", m.selected[n].send(0x2C, 0, 0x80, pad(guess), pad("123456")).SW, want)
 }

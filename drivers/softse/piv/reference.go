@@ -77,6 +77,19 @@ func (a *application) check(r *reference, candidate []byte) error {
 	return nil
 }
 
+// takeTwo splits what is to be compared with r from a new value. The order of
+// its answers is the standard's: a blocked reference is told before data that
+// cannot be.
+func (r *reference) takeTwo(data []byte) (current, value []byte, err error) {
+	if r.left == 0 {
+		return nil, nil, apdu.SWAuthMethodBlocked
+	}
+	if len(data) != 2*referenceLength || !wellFormed(data[referenceLength:]) {
+		return nil, nil, apdu.SWWrongData
+	}
+	return data[:referenceLength], data[referenceLength:], nil
+}
+
 // replace gives the reference data a new value and all its tries.
 func (r *reference) replace(value []byte) {
 	copy(r.value[:], value)
