@@ -229,8 +229,14 @@ func lookKilled(t *testing.T, dir string, key vault.Key, k *told) {
 	left, err := p.triesLeft()
 	installed, err2 := p.installed()
 	again, err3 := p.refill(left)
-	state, err4 := f.Load()
-	if err := errors.Join(err, err2, err3, err4, p.card.Close(), f.Close()); err != nil {
+	var err4 error
+	if k.installed == "" { // an authentication may have been cut, see authenticate
+		if _, err4 = p.authenticate(); err4 == nil {
+			err4 = k.hear(fmt.Sprintf("seq %X", p.seq))
+		}
+	}
+	state, err5 := f.Load()
+	if err := errors.Join(err, err2, err3, err4, err5, p.card.Close(), f.Close()); err != nil {
 		t.Fatal(err)
 	}
 	k.saved = hash(state)
