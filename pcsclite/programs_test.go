@@ -2,12 +2,18 @@ package pcsclite_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/cloud-of-se/tses/drivers"
 	"github.com/cloud-of-se/tses/drivers/driverstest"
+	"github.com/cloud-of-se/tses/drivers/softse"
+	"github.com/cloud-of-se/tses/drivers/softse/applet"
+	"github.com/cloud-of-se/tses/drivers/softse/piv"
 	"github.com/cloud-of-se/tses/pcsclite"
 	"github.com/cloud-of-se/tses/pcsclite/pcsctest"
 )
@@ -65,6 +71,51 @@ func TestPrograms(t *testing.T) {
 		})
 	})
 	eventually(t, "the card is off when all programs have gone", func() bool { return !se.On() })
+}
+
+func TestProgramsOnPIV(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the tools of PIV make RSA keys")
+	}
+	se, err := softse.New(softse.Opts{Name: "soft1", Packages: []applet.Package{piv.Package()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trace := &traced{SE: se}
+	s, reader, _ := serveSE(t, "Yubico YubiKey soft1", trace)
+	pcsctest.PIV(t, pcsctest.Target{Socket: s.Path(), Reader: reader.Name(), Trace: trace.String})
+}
+
+// traced keeps the last commands. The secrets in them are the test's.
+type traced struct {
+	drivers.SE
+	mu   sync.Mutex
+	last []string
+}
+
+func (c *traced) keep(line string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last = append(c.last, line); len(c.last) > 40 {
+		c.last = c.last[1:]
+	}
+}
+
+func (c *traced) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.Join(c.last, "\n")
+}
+
+func (c *traced) Transmit(ctx context.Context, command []byte) ([]byte, error) {
+	response, err := c.SE.Transmit(ctx, command)
+	c.keep(fmt.Sprintf("> %X\n< %X %v", command, response, err))
+	return response, err
+}
+
+func (c *traced) PowerOff(ctx context.Context) error {
+	c.keep("power off")
+	return c.SE.PowerOff(ctx)
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {

@@ -16,6 +16,17 @@ import (
 type Target struct {
 	Socket string // of a resource manager; empty is the system's own
 	Reader string // the name of a reader with a card in it
+
+	// Trace, where it is set, says at a failure what the card has seen last.
+	Trace func() string
+}
+
+// trace is what Trace says.
+func (g Target) trace() string {
+	if g.Trace == nil {
+		return ""
+	}
+	return "\nthe card has seen:\n" + g.Trace()
 }
 
 // Need finds a program, or ends the test: skipped, or failed where
@@ -74,12 +85,15 @@ func (g Target) Run(t testing.TB, bound time.Duration, stdin, program string, ar
 	return out.String(), err
 }
 
+// bound is for one run of a program that is expected to end.
+const bound = 30 * time.Second
+
 // want runs a program that has to do well and to write all of the texts.
 func (g Target) want(t testing.TB, texts []string, stdin, program string, args ...string) string {
 	t.Helper()
-	out, err := g.Run(t, 30*time.Second, stdin, program, args...)
+	out, err := g.Run(t, bound, stdin, program, args...)
 	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
+		t.Fatalf("%s %s: %v\n%s%s", program, strings.Join(args, " "), err, out, g.trace())
 	}
 	contains(t, out, texts)
 	return out
