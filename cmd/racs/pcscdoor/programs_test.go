@@ -3,7 +3,11 @@ package pcscdoor
 import (
 	"testing"
 
+	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/drivers"
+	"github.com/cloud-of-se/tses/drivers/softse"
+	"github.com/cloud-of-se/tses/drivers/softse/applet"
+	"github.com/cloud-of-se/tses/drivers/softse/piv"
 	"github.com/cloud-of-se/tses/pcsclite/pcsctest"
 )
 
@@ -25,4 +29,19 @@ func TestPrograms(t *testing.T) {
 			{Do: func() {}, Want: "plugged two"},
 		})
 	})
+}
+
+// The tools of PIV need no more than the user plane.
+func TestProgramsOnPIV(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the tools of PIV make RSA keys")
+	}
+	se, err := softse.New(softse.Opts{Name: "soft1", Packages: []applet.Package{piv.Package()}})
+	must(t, err)
+	ts := tses(t, map[string]drivers.SE{"soft1": se})
+	n := newNetwork(t, ts)
+	n.planes = access.User
+	n.lead(ts)
+	d := openDoor(t, n, Options{Name: func(seid string) string { return "Yubico YubiKey " + seid }}, quick)
+	pcsctest.PIV(t, pcsctest.Target{Socket: d.Path(), Reader: "Yubico YubiKey soft1"})
 }

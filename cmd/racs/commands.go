@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/cloud-of-se/tses/apdu"
+	"github.com/cloud-of-se/tses/stp/racs"
+)
+
+// list prints a SEID a line.
+func (p *program) list(ctx context.Context, args []string) error {
+	if len(args) > 0 {
+		return usageError("list takes no arguments")
+	}
+	return p.withClient(ctx, func(client *racs.Client) error {
+		seids, err := client.List(ctx)
+		if err != nil {
+			return err
+		}
+		return p.printLines(seids...)
+	})
+}
+
+// apdu powers the SE on and prints an answer a line. The session is new, so
+// the SE is never on already.
+func (p *program) apdu(ctx context.Context, args []string) error {
+	if len(args) < 2 {
+		return usageError("apdu needs a SEID and at least one APDU in hex: racs apdu SEID HEX...")
+	}
+	commands, err := parseAPDUs(args[1:])
+	if err != nil {
+		return err
+	}
+	return p.withClient(ctx, func(client *racs.Client) error {
+		if _, err := client.PowerOn(ctx, args[0]); err != nil {
+			return err
+		}
+		answers, err := client.Batch(ctx, args[0], commands, racs.APDUOptions{})
+		lines := make([]string, len(answers))
+		for i, answer := range answers {
+			lines[i] = fmt.Sprintf("%X", answer)
+		}
+		if printed := p.printLines(lines...); printed != nil {
+			return printed
+		}
+		return err
+	})
+}
+
+// parseAPDUs checks every APDU before anything is sent. Its errors do not
+// repeat the digits, which may be a PIN.
+func parseAPDUs(args []string) ([][]byte, error) {
+	commands := make([][]byte, len(args))
+	for i, arg := range args {
+		if j := strings.IndexFunc(arg, notHex); j >= 0 {
+			return nil, usageError(fmt.Sprintf("APDU %d: character %d is %q; write each APDU as hex digits in one word, without spaces, colons or 0x", i+1, j+1, arg[j:j+1]))
+		}
+		command, err := hex.DecodeString(arg)
+		if err != nil {
+			return nil, usageError(fmt.Sprintf("APDU %d: %d hex digits; two make a byte, one is missing or too many", i+1, len(arg)))
+		}
+		if _, err := apdu.Parse(command); err != nil {
+			return nil, usageError(fmt.Sprintf("APDU %d: %v", i+1, err))
+		}
+		commands[i] = command
+	}
+	return commands, nil
+}
+
+func notHex(r rune) bool {
+	return !('0' <= r && r <= '9' || 'A' <= r && r <= 'F' || 'a' <= r && r <= 'f')
+}
+
+// reset powers the SE on, resets it and prints the ATR.
+func (p *program) reset(ctx context.Context, args []string) error {
+	warm := len(args) == 2 && strings.EqualFold(args[1], "warm")
+	if len(args) != 1 && !warm {
+		return usageError("reset needs a SEID, and warm or nothing behind it: racs reset SEID [warm]")
+	}
+	return p.withClient(ctx, func(client *racs.Client) error {
+		if _, err := client.PowerOn(ctx, args[0]); err != nil {
+			return err
+		}
+		atr, err := client.Reset(ctx, args[0], warm)
+		if err != nil {
+			return err
+		}
+		if atr == nil {
+			_, err := fmt.Fprintf(p.stderr, "racs: %s was reset; this server does not tell the ATR\n", args[0])
+			return err
+		}
+		return p.printLines(fmt.Sprintf("%X", atr))
+	})
+}
+
+// printLines writes results. Where they cannot be written the command has not
+// done its work.
+func (p *program) printLines(lines ...string) error {
+	for _, line := range lines {
+		if _, err := fmt.Fprintln(p.stdout, line); err != nil {
+			return usageError(fmt.Sprintf("standard output: %v", err))
+		}
+	}
+	return nil
+}
