@@ -135,7 +135,7 @@ func TestNothingWithoutSecureChannel(t *testing.T) {
 	dialISD(t, c)
 	run1(t, c, []step{{"00A4040C08" + isdAID, "9000"}})
 	refused("after another SELECT", "0")
-	a = dialISD(t, c)
+	dialISD(t, c)
 	run1(t, c, []step{{"805000000700112233445566", "6700"}})
 	refused("after INITIALIZE UPDATE, even a wrong one", "0")
 	if _, err := c.Reset(t.Context(), 0); err != nil {

@@ -174,8 +174,9 @@ func (c *Card) ready(ctx context.Context) error {
 }
 
 // Transmit is part of [drivers.SE].
-func (c *Card) Transmit(ctx context.Context, command []byte) ([]byte, error) {
-	err := c.ready(ctx)
+func (c *Card) Transmit(ctx context.Context, command []byte) (answer []byte, err error) {
+	defer contain(c, &err)
+	err = c.ready(ctx)
 	if err == nil && !c.on {
 		err = drivers.ErrPoweredOff
 	}
@@ -186,8 +187,7 @@ func (c *Card) Transmit(ctx context.Context, command []byte) ([]byte, error) {
 	if err != nil {
 		return apdu.Response{SW: apdu.SWWrongLength}.Bytes(), nil
 	}
-	answer, err := c.dispatch(ctx, cmd)
-	if err != nil {
+	if answer, err = c.dispatch(ctx, cmd); err != nil {
 		return nil, fmt.Errorf("%s: transmit %02X %02X: %w", c, cmd.CLA, cmd.INS, err)
 	}
 	return answer, nil

@@ -80,7 +80,7 @@ func (c *Card) execute(ctx context.Context, n int, cmd apdu.Command) (apdu.Respo
 	if long(cmd) {
 		return c.runLong(ctx, ch.selection, cmd)
 	}
-	return run(ch.selection, cmd)
+	return ch.selection.Process(cmd), nil
 }
 
 // slowed is a selection that answers some commands late, to slow somebody down

@@ -27,15 +27,18 @@ type job struct {
 	abandoned bool // the power went off: the goroutine closes the channels
 }
 
-// run executes a command. A panic is a fault of the application; it becomes
-// an error, so that one card does not take the others with it.
-func run(s applet.Selection, cmd apdu.Command) (r apdu.Response, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("fault in the application: %v: %w", v, drivers.ErrOutcomeUnknown)
-		}
-	}()
-	return s.Process(cmd), nil
+// contain turns a panic into an error. A panic is a fault of an application;
+// one card must not take the others with it.
+func contain(who fmt.Stringer, err *error) {
+	if v := recover(); v != nil {
+		*err = fmt.Errorf("%s: fault in an application, reset the card: %v: %w", who, v, drivers.ErrOutcomeUnknown)
+	}
+}
+
+// run executes the command.
+func (j *job) run(c *Card, s applet.Selection, cmd apdu.Command) {
+	defer contain(c, &j.err)
+	j.response = s.Process(cmd)
 }
 
 // runLong executes a command in a goroutine and returns early when ctx is
@@ -45,7 +48,7 @@ func (c *Card) runLong(ctx context.Context, s applet.Selection, cmd apdu.Command
 	j := &job{done: make(chan struct{})}
 	c.job = j
 	go func() {
-		j.response, j.err = run(s, cmd)
+		j.run(c, s, cmd)
 		clear(cmd.Data)
 		c.jobMu.Lock()
 		if j.abandoned {
