@@ -34,6 +34,7 @@ of the script has its answer, or the server closes the connection.
 
     printf 'BEGIN\nPOWERON soft1\nAPDU soft1 00A4040000\nEND\n' | racs run
 `},
+		{"pcsc", "[-- PROGRAM]", "show the SEs as readers to PC/SC programs", (*program).pcsc, pcscHelp},
 		{"doctor", "", "find out what is wrong, step by step", (*program).doctor,
 			`Each step prints "ok" or "FAIL" and, below a failure, what to do. doctor stops
 where a failure makes the rest impossible. It powers every SE on and off again

@@ -59,6 +59,9 @@ func (p *program) command(ctx context.Context, words []string) error {
 	}
 	for _, c := range commands() {
 		if c.name == words[0] {
+			if p.as != "" && c.name != "pcsc" {
+				return usageError("-as is for racs pcsc alone")
+			}
 			return c.run(p, ctx, words[1:])
 		}
 	}

@@ -22,6 +22,8 @@ type settings struct {
 	timeout time.Duration
 	tls12   bool
 	help    bool
+	as      string // before the names of readers, of racs pcsc
+	before  int    // words that stand before "--"; -1 without one
 }
 
 // parse reads the flags, which may stand before, between and behind the words,
@@ -35,6 +37,8 @@ func (p *program) parse(args []string, env func(string) string) (words []string,
 	flags.StringVar(&p.name, "name", "", "")
 	flags.DurationVar(&p.timeout, "timeout", 0, "")
 	flags.BoolVar(&p.tls12, "tls12", false, "")
+	flags.StringVar(&p.as, "as", "", "")
+	p.before = -1
 	for {
 		err := flags.Parse(args)
 		if errors.Is(err, flag.ErrHelp) {
@@ -46,6 +50,7 @@ func (p *program) parse(args []string, env func(string) string) (words []string,
 		}
 		rest := flags.Args()
 		if taken := len(args) - len(rest); taken > 0 && args[taken-1] == "--" {
+			p.before = len(words)
 			return append(words, rest...), p.checkTimeout()
 		}
 		if len(rest) == 0 {
