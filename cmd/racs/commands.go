@@ -24,8 +24,23 @@ func (p *program) list(ctx context.Context, args []string) error {
 	})
 }
 
-// apdu powers the SE on and prints an answer a line. The session is new, so
-// the SE is never on already.
+// withSE powers the SE on, which in a new session is never on already, lets do
+// use it, and powers it off. The end of the session would do that too, but some
+// time after racs has ended: the next one would find the SE in use.
+func (p *program) withSE(ctx context.Context, seid string, do func(*racs.Client) error) error {
+	return p.withClient(ctx, func(client *racs.Client) error {
+		if _, err := client.PowerOn(ctx, seid); err != nil {
+			return err
+		}
+		err := do(client)
+		if off := client.Shutdown(ctx, seid); err == nil {
+			err = off
+		}
+		return err
+	})
+}
+
+// apdu sends the APDUs and prints an answer a line.
 func (p *program) apdu(ctx context.Context, args []string) error {
 	if len(args) < 2 {
 		return usageError("apdu needs a SEID and at least one APDU in hex: racs apdu SEID HEX...")
@@ -34,10 +49,7 @@ func (p *program) apdu(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return p.withClient(ctx, func(client *racs.Client) error {
-		if _, err := client.PowerOn(ctx, args[0]); err != nil {
-			return err
-		}
+	return p.withSE(ctx, args[0], func(client *racs.Client) error {
 		answers, err := client.Batch(ctx, args[0], commands, racs.APDUOptions{})
 		lines := make([]string, len(answers))
 		for i, answer := range answers {
@@ -80,10 +92,7 @@ func (p *program) reset(ctx context.Context, args []string) error {
 	if len(args) != 1 && !warm {
 		return usageError("reset needs a SEID, and warm or nothing behind it: racs reset SEID [warm]")
 	}
-	return p.withClient(ctx, func(client *racs.Client) error {
-		if _, err := client.PowerOn(ctx, args[0]); err != nil {
-			return err
-		}
+	return p.withSE(ctx, args[0], func(client *racs.Client) error {
 		atr, err := client.Reset(ctx, args[0], warm)
 		if err != nil {
 			return err

@@ -126,6 +126,8 @@ func (s *session) onSE(verb, seid, arg string) (string, bool) {
 		return "+008 SEID plain has been powered on", true
 	case "RESET plain":
 		return "+005 SEID plain has been reset", true
+	case "SHUTDOWN plain":
+		return "+007 SEID plain has been powered off", true
 	case "APDU locked":
 		return "-606 APDU refused by policy", true
 	case "APDU mute":
