@@ -20,6 +20,7 @@ type Card struct {
 	atr      []byte
 	t0       bool
 	store    Store
+	report   func(error)
 	registry *gp.Registry
 	seen     uint64 // the registry's generation that the channels agree with
 
@@ -45,7 +46,7 @@ func New(opts Opts) (*Card, error) {
 	if opts.Rand == nil {
 		opts.Rand = rand.Reader
 	}
-	c := &Card{name: opts.Name, atr: buildATR(opts.T0), t0: opts.T0, store: opts.Store}
+	c := &Card{name: opts.Name, atr: buildATR(opts.T0), t0: opts.T0, store: opts.Store, report: opts.Report}
 	if err := c.open(opts); err != nil {
 		return nil, fmt.Errorf("%s: %w", c, err)
 	}
@@ -94,10 +95,15 @@ func (c *Card) save(state []byte) error {
 	if c.store == nil {
 		return nil
 	}
-	if err := c.store.Save(state); err != nil {
-		return fmt.Errorf("%s: saving the state: %w", c, err)
+	err := c.store.Save(state)
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = fmt.Errorf("saving the state: %w", err)
+	if c.report != nil {
+		c.report(fmt.Errorf("%s: %w", c, err))
+	}
+	return err
 }
 
 // String is part of [drivers.SE].
@@ -146,7 +152,8 @@ func (c *Card) PowerOff(context.Context) error {
 }
 
 // Close powers the card off, waits for a command that still runs and wipes
-// the keys of the security domains. What is called later fails with
+// the keys of the security domains and the secrets of the applications that
+// are an applet.Wiper. What is called later fails with
 // [ErrClosed], except Close.
 func (c *Card) Close() error {
 	if c.registry == nil {

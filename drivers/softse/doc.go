@@ -41,5 +41,6 @@
 // keys, copies that the garbage collector or a growing stack leave behind, and
 // pages that the system has swapped out. The keys of security domains and of
 // applications stay in memory as long as the [Card] is open, powered or not,
-// as a chip's stay in its flash; [Card.Close] wipes those of the domains.
+// as a chip's stay in its flash; [Card.Close], and DELETE, wipe those of the
+// domains and of applications that can forget them (applet.Wiper).
 package softse

@@ -226,7 +226,10 @@ func TestTestKeysWithoutLength(t *testing.T) {
 // Where the store fails, nothing has changed.
 func TestFailedSave(t *testing.T) {
 	store := &memory{}
-	c := newCard(t, testOpts(store))
+	opts := testOpts(store)
+	var reported []error
+	opts.Report = func(err error) { reported = append(reported, err) }
+	c := newCard(t, opts)
 	a := dialISD(t, c)
 	before := a.do("80F24002", "4F00") + a.do("80CA00E0", "") + a.do("80CA0042", "") + a.do("80F28002", "4F00")
 	good := bytes.Clone(store.state)
@@ -242,7 +245,10 @@ func TestFailedSave(t *testing.T) {
 	if after := a.do("80F24002", "4F00") + a.do("80CA00E0", "") + a.do("80CA0042", "") + a.do("80F28002", "4F00"); after != before {
 		t.Errorf("after commands that failed:\n%s\nbefore:\n%s", after, before)
 	}
-	run1(t, c, []step{{"80503000080102030405060708", "6581"}, {selectTest, testFCI + "9000"}})
+	run1(t, c, []step{{selectTest, testFCI + "9000"}, {"8014010000", "6581"}})
+	if len(reported) != 8 || !errors.Is(reported[0], store.fail) || !strings.Contains(reported[0].Error(), "softse(soft1)") {
+		t.Errorf("reported %v", reported)
+	}
 	store.fail = nil
 	run1(t, c, []step{{"8014000000", "009000"}})
 	if !bytes.Equal(store.state, good) {

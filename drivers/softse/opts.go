@@ -20,6 +20,10 @@ type Opts struct {
 	// life of the [Card].
 	Store Store
 
+	// Report, where it is set, is told that Store failed to save, which the
+	// terminal learns as 6581 only. It is called inside of the card's calls.
+	Report func(err error)
+
 	// Packages are the load files that are built in, besides the one of
 	// security domains, which is always there.
 	Packages []applet.Package

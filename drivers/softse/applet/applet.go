@@ -107,3 +107,12 @@ type Personalizer interface {
 	// that fails the instance is made again from its last saved state.
 	Personalize(c apdu.Command) apdu.Response
 }
+
+// Wiper is an [Application] with secrets in memory that it can forget.
+type Wiper interface {
+	Application
+
+	// Wipe forgets them. It is called once, when the instance has been
+	// deleted or the card closed; nothing is called after it.
+	Wipe()
+}

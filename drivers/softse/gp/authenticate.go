@@ -10,12 +10,14 @@ import (
 	"github.com/cloud-of-se/tses/drivers/softse/scp03"
 )
 
-// The "i" parameter of SCP03 (Amendment D, table 5-1): pseudo-random
-// challenge, R-MAC and R-ENCRYPTION. The bit of S16 is version 1.2's.
+// The "i" parameter of SCP03 (Amendment D, table 5-1): R-MAC and R-ENCRYPTION,
+// and the bits for a pseudo-random challenge and, of version 1.2, for S16.
 const (
-	scp        = 0x03
-	paramS8    = 0x70
-	paramS16   = 0x71
+	scp         = 0x03
+	paramBase   = 0x60
+	paramPseudo = 0x10
+	paramS16    = 0x01
+
 	diversify  = 10 // bytes of key diversification data
 	freeTries  = 3
 	firstDelay = 250 * time.Millisecond
@@ -55,55 +57,70 @@ func (s *session) initializeUpdate(c apdu.Command) apdu.Response {
 	if i < 0 {
 		return apdu.Response{SW: apdu.SWReferencedDataNotFound}
 	}
-	if err := s.offer(holder, i, c.Data); err != nil {
+	k, err := s.count(holder, i)
+	if err != nil {
 		return apdu.Response{SW: statusOf(err)}
 	}
-	return apdu.Response{Data: s.initialized(holder.sets[i], len(c.Data), s.challenge(holder.sets[i], len(c.Data))), SW: apdu.SWSuccess}
+	answer, err := s.offer(holder, k, c.Data)
+	if err != nil {
+		return apdu.Response{SW: statusOf(err)}
+	}
+	return apdu.Response{Data: answer, SW: apdu.SWSuccess}
 }
 
-// offer begins a channel with key set i of the holder. The sequence counter
-// goes up, and is saved, first: no challenge comes twice.
-func (s *session) offer(holder *domain, i int, host []byte) error {
+// count makes the sequence counter of the holder's key set i go up, so that
+// no challenge comes twice. Where no value is reserved any more, more are, and
+// that is saved first. At its end the counter stays.
+func (s *session) count(holder *domain, i int) (keySet, error) {
 	k := holder.sets[i]
-	if k.counter >= maxCounter {
-		return apdu.SWConditionsNotSatisfied
+	if k.counter == maxCounter {
+		return k, nil
+	}
+	if k.counter == k.reserved {
+		k.reserved = min(k.reserved+reserve, maxCounter)
+		if err := s.r.change(func() error { holder.sets = holder.with(i, k); return nil }); err != nil {
+			return k, err
+		}
 	}
 	k.counter++
-	err := s.r.change(func() error {
-		holder.sets = holder.with(i, k)
-		return nil
-	})
-	if err != nil {
-		return err
+	holder.sets = holder.with(i, k)
+	return k, nil
+}
+
+// offer begins a channel and makes the answer to INITIALIZE UPDATE (Amendment
+// D, table 7-3). A key set whose counter is at its end gets random challenges,
+// with the "i" parameter of those, rather than becoming useless: anybody can
+// make the counter go up.
+func (s *session) offer(holder *domain, k keySet, host []byte) ([]byte, error) {
+	n, seq, param := len(host), k.sequence(), byte(paramBase)
+	challenge := make([]byte, n)
+	var err error
+	if k.counter < maxCounter {
+		param |= paramPseudo
+		challenge, err = scp03.CardChallenge(k.keys[0], seq, []byte(s.d.aid), n)
+	} else {
+		_, err = io.ReadFull(s.r.cfg.Rand, challenge)
 	}
-	offered, err := scp03.Begin(scp03.Keys{ENC: k.keys[0], MAC: k.keys[1]}, host, s.challenge(k, len(host)))
 	if err != nil {
-		return err
+		return nil, apdu.SWExecutionError
+	}
+	if n == 16 {
+		param |= paramS16
+	}
+	offered, err := scp03.Begin(scp03.Keys{ENC: k.keys[0], MAC: k.keys[1]}, host, challenge)
+	if err != nil {
+		return nil, err
 	}
 	s.offered, s.holder, s.dek = offered, holder, bytes.Clone(k.keys[2])
-	return nil
-}
-
-// challenge is the card challenge of n bytes.
-func (s *session) challenge(k keySet, n int) []byte {
-	// The keys of a set have an AES key's size, so there is no error.
-	b, _ := scp03.CardChallenge(k.keys[0], k.sequence(), []byte(s.d.aid), n)
-	return b
-}
-
-// initialized is the answer to INITIALIZE UPDATE (Amendment D, table 7-3).
-func (s *session) initialized(k keySet, mode int, challenge []byte) []byte {
-	b := make([]byte, diversify, diversify+3+2*mode+3)
+	b := make([]byte, diversify, diversify+3+2*n+3)
 	copy(b[diversify-len(s.r.serial):], s.r.serial[:])
-	param := byte(paramS8)
-	if mode == 16 {
-		param = paramS16
-	}
 	b = append(b, k.version, scp, param)
 	b = append(b, challenge...)
-	b = append(b, s.offered.CardCryptogram()...)
-	seq := k.sequence()
-	return append(b, seq[:]...)
+	b = append(b, offered.CardCryptogram()...)
+	if param&paramPseudo != 0 {
+		b = append(b, seq[:]...)
+	}
+	return b, nil
 }
 
 // externalAuthenticate is EXTERNAL AUTHENTICATE (Amendment D, 7.1.2).

@@ -101,9 +101,7 @@ func (r *Registry) remove(gone []*Instance) error {
 		return err
 	}
 	for _, in := range gone {
-		if d, ok := in.App.(*domain); ok {
-			d.wipe()
-		}
+		in.wipe()
 	}
 	return nil
 }

@@ -45,6 +45,9 @@ func (d *domain) Select() (applet.Selection, []byte, error) {
 // Save is part of [applet.Application].
 func (d *domain) Save() ([]byte, error) { return d.marshal(), nil }
 
+// Wipe is part of [applet.Wiper].
+func (d *domain) Wipe() { d.domainState.wipe() }
+
 // instance is the domain's own entry of the registry.
 func (d *domain) instance() *Instance { return d.r.instance(d.aid) }
 

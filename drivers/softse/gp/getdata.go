@@ -76,7 +76,7 @@ func cardData() []byte {
 	b := oid(1)
 	b = apdu.AppendTLV(b, 0x60, oid(2, 2, 3, 1))
 	b = apdu.AppendTLV(b, 0x63, oid(3))
-	b = apdu.AppendTLV(b, 0x64, oid(4, scp, paramS8))
+	b = apdu.AppendTLV(b, 0x64, oid(4, scp, paramBase|paramPseudo))
 	return apdu.AppendTLV(nil, 0x73, b)
 }
 
@@ -84,7 +84,7 @@ func cardData() []byte {
 func capability() []byte {
 	var scp03 []byte
 	scp03 = apdu.AppendTLV(scp03, 0x80, []byte{scp})
-	scp03 = apdu.AppendTLV(scp03, 0x81, []byte{paramS8, paramS16})
+	scp03 = apdu.AppendTLV(scp03, 0x81, []byte{paramBase | paramPseudo, paramBase | paramPseudo | paramS16})
 	scp03 = apdu.AppendTLV(scp03, 0x82, []byte{0x07}) // AES-128, 192 and 256
 	b := apdu.AppendTLV(nil, 0xA0, scp03)
 	forDomain, forApp := allowed(true), allowed(false)

@@ -23,11 +23,19 @@ const MaxKeySets = 16
 // keySet is three AES keys of one size. It is never changed in place.
 type keySet struct {
 	version byte
-	counter uint32    // sequence counter, 3 bytes
 	keys    [3][]byte // ENC, MAC, DEK
+
+	// The sequence counter, 3 bytes: where it is, and up to where it is
+	// reserved. The latter is what lasts, and where a loaded set goes on.
+	counter, reserved uint32
 }
 
-const maxCounter = 1<<24 - 1
+// reserve is how many values of the sequence counter are reserved at a time:
+// anybody can ask for INITIALIZE UPDATE, and not each is to be written down.
+const (
+	reserve    = 32
+	maxCounter = 1<<24 - 1
+)
 
 // testKeys are the well-known ones.
 func testKeys() keySet {
@@ -41,7 +49,7 @@ func (k keySet) sequence() [3]byte {
 
 func (k keySet) valid() bool {
 	n := len(k.keys[0])
-	return k.version >= 1 && k.version <= maxVersion && k.counter <= maxCounter &&
+	return k.version >= 1 && k.version <= maxVersion && k.reserved <= maxCounter &&
 		aesSize(n) && len(k.keys[1]) == n && len(k.keys[2]) == n
 }
 
@@ -117,9 +125,7 @@ func (d *domainState) marshal() []byte {
 	w.short(d.url)
 	w.raw(byte(len(d.sets)))
 	for _, k := range d.sets {
-		seq := k.sequence()
-		w.raw(k.version)
-		w.raw(seq[:]...)
+		w.raw(k.version, byte(k.reserved>>16), byte(k.reserved>>8), byte(k.reserved))
 		for _, key := range k.keys {
 			w.short(key)
 		}
@@ -141,7 +147,8 @@ func readDomain(state []byte) (domainState, error) {
 	for i := 0; i < n && r.err == nil; i++ {
 		k := keySet{version: r.byte()}
 		if b := r.raw(3); b != nil {
-			k.counter = uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2])
+			k.reserved = uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2])
+			k.counter = k.reserved
 		}
 		for j := range k.keys {
 			k.keys[j] = r.short()

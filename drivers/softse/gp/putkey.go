@@ -83,7 +83,7 @@ func (d *domainState) keysPut(p1, p2, version byte, keys [][]byte) (next keySet,
 		next = keySet{version: version, keys: [3][]byte(keys)}
 	case len(keys) == 1 && p1 != 0 && p1 == version:
 		next = d.sets[i]
-		next.counter = 0
+		next.counter, next.reserved = 0, 0
 		next.keys[id-1] = keys[0]
 	default:
 		return next, 0, apdu.SWWrongData

@@ -195,12 +195,17 @@ func (r *Registry) under(in *Instance, sd apdu.AID) bool {
 	return false
 }
 
-// Wipe clears the keys of the security domains, after which the registry must
-// not be used.
+// Wipe clears the keys of the security domains, and the secrets of the
+// applications that are an [applet.Wiper]. The registry must not be used after
+// it.
 func (r *Registry) Wipe() {
 	for _, in := range r.instances {
-		if d, ok := in.App.(*domain); ok {
-			d.wipe()
-		}
+		in.wipe()
+	}
+}
+
+func (in *Instance) wipe() {
+	if w, ok := in.App.(applet.Wiper); ok {
+		w.Wipe()
 	}
 }

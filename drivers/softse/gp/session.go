@@ -75,6 +75,8 @@ func (s *session) Process(c apdu.Command) apdu.Response {
 		return s.getChallenge(c)
 	}
 	switch {
+	case c.INS == apdu.INSSelect: // what is not SELECT by name, the operating system's
+		return apdu.Response{SW: apdu.SWIncorrectP1P2}
 	case !known(c.INS):
 		return apdu.Response{SW: apdu.SWInstruction}
 	case !apdu.Class(c.CLA).Proprietary() && c.INS != apdu.INSExternalAuthenticate:

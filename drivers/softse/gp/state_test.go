@@ -105,22 +105,47 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-func TestCounterIsExhausted(t *testing.T) {
-	r, err := New(config(func([]byte) error { return nil }))
+// The sequence counter is reserved in steps, goes on behind what was reserved
+// after another start, and gives way to random challenges at its end.
+func TestSequenceCounter(t *testing.T) {
+	saves := 0
+	var state []byte
+	cfg := config(func(s []byte) error { saves++; state = bytes.Clone(s); return nil })
+	r, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := r.Issuer().App.(*domain)
-	d.sets[0].counter = maxCounter - 1
-	s, _, err := d.Select()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []apdu.SW{apdu.SWSuccess, apdu.SWConditionsNotSatisfied} {
-		if got := s.Process(apdu.Command{CLA: 0x80, INS: 0x50, Data: make([]byte, 8)}); got.SW != want {
-			t.Errorf("INITIALIZE UPDATE with sequence counter %06X: %v, want %v", d.sets[0].counter, got.SW, want)
+	ask := func(want uint32, param byte) {
+		t.Helper()
+		s, _, err := d.Select()
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer := s.Process(apdu.Command{CLA: 0x80, INS: 0x50, Data: make([]byte, 8)})
+		if answer.SW != apdu.SWSuccess || answer.Data[12] != param || d.sets[0].counter != want {
+			t.Errorf("INITIALIZE UPDATE: %v %x, counter %06X, want %06X and i %02X", answer.SW, answer.Data, d.sets[0].counter, want, param)
+		}
+		if n := len(answer.Data); n != 29+3 && param == 0x70 || n != 29 && param == 0x60 {
+			t.Errorf("i %02X with %d bytes", param, n)
 		}
 	}
+	for i := range uint32(2 * reserve) {
+		ask(i+1, 0x70)
+	}
+	if saves != 2 {
+		t.Errorf("%d saves for %d sessions", saves, 2*reserve)
+	}
+	ask(2*reserve+1, 0x70)
+	if r, err = Load(cfg, state); err != nil {
+		t.Fatal(err)
+	}
+	d = r.Issuer().App.(*domain)
+	ask(3*reserve+1, 0x70)
+	d.sets[0].counter, d.sets[0].reserved = maxCounter-2, maxCounter-2
+	ask(maxCounter-1, 0x70)
+	ask(maxCounter, 0x60)
+	ask(maxCounter, 0x60)
 }
 
 // FuzzLoad: any bytes are an error or a card, which writes the same bytes.
