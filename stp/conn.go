@@ -3,6 +3,7 @@ package stp
 import (
 	"container/list"
 	"crypto/tls"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -70,16 +71,29 @@ func (c *Conn) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// After its goodbye the server takes, and drops, what the client still sends:
+// a connection that is closed with input unread is reset, and the reset can
+// overtake the last answer.
+const (
+	lingerTime  = time.Second
+	lingerBytes = 2 << 20
+)
+
 // goodbye sends close_notify, unless the client has shown that it would not
 // take it, and closes the connection.
 func (c *Conn) goodbye() error {
 	c.mu.Lock()
 	deaf := c.deaf
 	c.mu.Unlock()
-	if deaf {
-		return c.NetConn().Close()
+	raw := c.NetConn()
+	if deaf || c.CloseWrite() != nil {
+		return raw.Close()
 	}
-	return c.Close()
+	if tcp, ok := raw.(*net.TCPConn); ok && tcp.CloseWrite() == nil && tcp.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		// Whatever ends it, the connection is closed now.
+		_, _ = io.CopyN(io.Discard, tcp, lingerBytes)
+	}
+	return raw.Close()
 }
 
 func (c *Conn) armWrite() error {
