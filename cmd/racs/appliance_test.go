@@ -33,6 +33,7 @@ func TestAppliance(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("APPLIANCE", binary)
 			env.Setenv("STATE", state)
+			env.Setenv("GORACE", raceOptions)
 			env.Setenv("RACS_SERVER", address)
 			env.Setenv("RACS_CA", filepath.Join(state, "ca.pem"))
 			env.Setenv("RACS_CRED", filepath.Join(state, "credentials", "user.pem"))

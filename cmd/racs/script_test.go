@@ -32,6 +32,10 @@ func TestMain(m *testing.M) {
 	})
 }
 
+// raceOptions keeps a racs that is built with the race detector from lingering
+// for a second at its end.
+const raceOptions = "atexit_sleep_ms=0"
+
 // TestScripts runs every script against servers that the test plays. A script
 // finds their addresses in the environment and the files in its directory.
 func TestScripts(t *testing.T) {
@@ -49,6 +53,7 @@ func TestScripts(t *testing.T) {
 			for name, value := range world.addresses {
 				env.Setenv(name, value)
 			}
+			env.Setenv("GORACE", raceOptions)
 			env.Setenv("RACS_CA", "ca.pem")
 			env.Setenv("RACS_CRED", "user.pem")
 			return nil
