@@ -90,14 +90,16 @@ func (c *Client) Version() (major, minor int) {
 	return int(c.version.Major), int(c.version.Minor)
 }
 
-// Close ends the context and all its connections.
+// Close ends the context and all its connections, and whatever call is under
+// way.
 func (c *Client) Close() error {
+	err := c.conn.Close() // before the lock, which a call may hold while it waits
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.broken == nil {
 		c.broken = net.ErrClosed
 	}
-	return c.conn.Close()
+	return err
 }
 
 // Release ends the context in words; [Client.Close] has to follow.

@@ -65,6 +65,19 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestCloseEndsAWait(t *testing.T) {
+	s, _ := serve(t, map[string]Card{"one": &fakeCard{}})
+	c := dial(t, s)
+	known, err := c.Readers(within(t))
+	must(t, err)
+	ended := make(chan error, 1)
+	go func() { _, err := c.Watch(within(t), known); ended <- err }()
+	must(t, c.Close())
+	if err := <-ended; err == nil {
+		t.Error("the wait did well")
+	}
+}
+
 func TestCancel(t *testing.T) {
 	s, _ := serve(t, map[string]Card{"one": &fakeCard{}})
 	c := dial(t, s)
