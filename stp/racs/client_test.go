@@ -7,8 +7,10 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -231,6 +233,59 @@ func TestServerThatDoesNotRead(t *testing.T) {
 			t.Errorf("got %v after %v, want ErrServerGone after 5s", err, time.Since(start))
 		}
 	})
+}
+
+// A server that refuses a credential sends an alert and closes: the client may
+// be writing by then. What it said counts, not that nothing can be written.
+func TestServersReasonCountsMoreThanTheFailedWrite(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		said error
+		want error
+		took time.Duration
+	}{
+		{"an alert", &racs.HandshakeError{Reason: racs.CredentialRevoked}, racs.ErrNotLetIn, 100 * time.Millisecond},
+		{"nothing", nil, syscall.EPIPE, time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := racs.NewClient(&brokenConn{said: test.said, deadline: make(chan time.Time, 1)}, racs.Options{})
+				defer client.Close()
+				start := time.Now()
+				_, err := client.List(t.Context())
+				if !errors.Is(err, test.want) || time.Since(start) != test.took {
+					t.Errorf("got %v after %v, want %v after %v", err, time.Since(start), test.want, test.took)
+				}
+			})
+		})
+	}
+}
+
+// brokenConn cannot be written to. It says something a little later, or
+// nothing until the read deadline.
+type brokenConn struct {
+	net.Conn
+	said     error
+	deadline chan time.Time
+}
+
+func (c *brokenConn) Write([]byte) (int, error)        { return 0, syscall.EPIPE }
+func (c *brokenConn) SetWriteDeadline(time.Time) error { return nil }
+func (c *brokenConn) Close() error                     { return nil }
+
+func (c *brokenConn) SetReadDeadline(at time.Time) error {
+	c.deadline <- at
+	return nil
+}
+
+func (c *brokenConn) Read([]byte) (int, error) {
+	at := <-c.deadline
+	if c.said != nil {
+		time.Sleep(100 * time.Millisecond)
+		return 0, c.said
+	}
+	time.Sleep(time.Until(at))
+	return 0, os.ErrDeadlineExceeded
 }
 
 func TestCloseEndsCalls(t *testing.T) {
