@@ -70,6 +70,18 @@ func TestRunAnswersBeforeTheNextLineIsTyped(t *testing.T) {
 	}
 }
 
+func TestRunEndsTheLastLine(t *testing.T) {
+	input, output, status := interactive(t)
+	if _, err := io.WriteString(input, "BEGIN\nECHO x\nEND"); err != nil {
+		t.Fatal(err)
+	}
+	input.Close()
+	expect(t, output, "BEGIN \r\n+009 001 x\r\nEND\r\n")
+	if got := <-status; got != exitWell {
+		t.Errorf("exit status %d, want %d", got, exitWell)
+	}
+}
+
 // The end of the session ends racs, though nobody closes its standard input.
 func TestRunEndsWithTheSession(t *testing.T) {
 	for script, want := range map[string]struct {
