@@ -39,6 +39,7 @@ func (c *Client) Batch(ctx context.Context, seid string, commands [][]byte, opti
 // first that is missing.
 func (c *Client) batchOnce(ctx context.Context, seid string, commands [][]byte, options APDUOptions) ([][]byte, error) {
 	request := c.newRequest()
+	defer func() { clear(request.wire) }() // it may hold a PIN
 	for _, command := range commands {
 		request.APDU(seid, command, options).Keep()
 	}

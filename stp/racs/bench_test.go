@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cloud-of-se/tses/stp/racs"
@@ -15,7 +16,7 @@ import (
 
 // benchServer answers requests of APDUs over TLS on loopback, with as little
 // work as it can.
-func benchServer(b *testing.B) *racs.Client {
+func benchServer(b testing.TB) *racs.Client {
 	b.Helper()
 	ca := newAuthority(b, "CA")
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{ca.issue("server", nil)}})
@@ -64,6 +65,20 @@ func answerAPDUs(conn net.Conn) {
 			out = fmt.Appendf(out, "+006 %03d 00112233445566779000\r\n", line)
 		}
 	}
+}
+
+func TestManyGoroutinesOverTLS(t *testing.T) {
+	client := benchServer(t)
+	var calls sync.WaitGroup
+	for range 100 {
+		calls.Go(func() {
+			got, err := client.Batch(t.Context(), "soft1", slicesRepeat(getChallenge, 20), racs.APDUOptions{})
+			if err != nil || len(got) != 20 {
+				t.Errorf("got %d answers, %v", len(got), err)
+			}
+		})
+	}
+	calls.Wait()
 }
 
 var getChallenge = []byte{0x00, 0x84, 0x00, 0x00, 0x08}

@@ -55,6 +55,9 @@ type Client struct {
 	wake    chan struct{} // says that something is queued, or that it is over
 	running sync.WaitGroup
 
+	out      []byte    // what the writer is writing
+	deadline time.Time // of writing, as conn has it
+
 	mu     sync.Mutex
 	queued []*call // to be sent
 	sent   []*call // to be answered, in the order of their answers
@@ -97,49 +100,50 @@ func (c *Client) Do(ctx context.Context, request *Request) (*Response, error) {
 	if err := request.Err(); err != nil {
 		return nil, err
 	}
+	var overdue <-chan time.Time
 	if _, bounded := ctx.Deadline(); !bounded {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.options.RequestTimeout)
-		defer cancel()
+		timer := time.NewTimer(c.options.RequestTimeout)
+		defer timer.Stop()
+		overdue = timer.C
 	}
 	call := &call{request: request, name: request.name, done: make(chan result, 1)}
-	if err := c.enqueue(ctx, call); err != nil {
+	if err := c.enqueue(ctx, overdue, call); err != nil {
 		return nil, fmt.Errorf("request %q: it was not sent: %w", request.name, err)
 	}
-	r, err := c.wait(ctx, call)
+	r, err := c.wait(ctx, overdue, call)
 	if err != nil {
 		return nil, fmt.Errorf("request %q: %w", request.name, err)
 	}
 	return r, r.Err()
 }
 
-// wait is for the call's result or for the end of the context.
-func (c *Client) wait(ctx context.Context, call *call) (*Response, error) {
+// wait is for the call's result or for the end of the context, or of the time
+// that a call without a deadline has.
+func (c *Client) wait(ctx context.Context, overdue <-chan time.Time, call *call) (*Response, error) {
+	var ended error
 	select {
 	case r := <-call.done:
 		return r.response, r.err
+	case <-overdue:
+		ended = context.DeadlineExceeded
 	case <-ctx.Done():
+		ended = ctx.Err()
 	}
 	if c.withdraw(call) {
-		return nil, fmt.Errorf("it was not sent: %w", ctx.Err())
+		return nil, fmt.Errorf("it was not sent: %w", ended)
 	}
 	select {
 	case r := <-call.done: // both came at once
 		return r.response, r.err
 	default:
-		return nil, fmt.Errorf("no answer: %w; %w", ctx.Err(), ErrOutcomeUnknown)
+		return nil, fmt.Errorf("no answer: %w; %w", ended, ErrOutcomeUnknown)
 	}
 }
 
 // enqueue waits for a slot and hands the call to the writer.
-func (c *Client) enqueue(ctx context.Context, call *call) error {
-	if err := ctx.Err(); err != nil {
+func (c *Client) enqueue(ctx context.Context, overdue <-chan time.Time, call *call) error {
+	if err := c.slot(ctx, overdue); err != nil {
 		return err
-	}
-	select {
-	case c.slots <- struct{}{}:
-	case <-ctx.Done():
-		return fmt.Errorf("%d requests wait for their answers: %w", c.options.InFlight, ctx.Err())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,6 +154,22 @@ func (c *Client) enqueue(ctx context.Context, call *call) error {
 	c.queued = append(c.queued, call)
 	c.signal()
 	return nil
+}
+
+func (c *Client) slot(ctx context.Context, overdue <-chan time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var ended error
+	select {
+	case c.slots <- struct{}{}:
+		return nil
+	case <-overdue:
+		ended = context.DeadlineExceeded
+	case <-ctx.Done():
+		ended = ctx.Err()
+	}
+	return fmt.Errorf("%d requests wait for their answers: %w", c.options.InFlight, ended)
 }
 
 // withdraw takes back a call that was not sent. False says that it was.
@@ -175,22 +195,17 @@ func (c *Client) signal() {
 
 // write sends what is queued until the client is over. It alone writes.
 func (c *Client) write() {
-	var buf []byte
 	for range c.wake {
 		for {
-			var over bool
-			if buf, over = c.take(buf[:0]); over {
+			if !c.take() {
 				return
 			}
-			if len(buf) == 0 {
+			if len(c.out) == 0 {
 				break
 			}
-			if err := c.send(buf); err != nil {
+			if err := c.send(c.out); err != nil {
 				c.letReaderSay(err)
 				return
-			}
-			if cap(buf) > 2*writeAtOnce {
-				buf = nil
 			}
 		}
 	}
@@ -199,31 +214,43 @@ func (c *Client) write() {
 // writeAtOnce is about how many bytes of requests go out in one write.
 const writeAtOnce = 64 << 10
 
-// take moves queued calls to the sent ones and their bytes to buf. The copy
-// lets the caller of a cancelled call do with the request what it likes.
-func (c *Client) take(buf []byte) (_ []byte, over bool) {
+// take moves queued calls to the sent ones and their bytes to out. The copy
+// lets the caller of a cancelled call do with the request what it likes. False
+// says that nothing can be sent any more.
+func (c *Client) take() bool {
+	if cap(c.out) > 2*writeAtOnce {
+		c.out = nil
+	}
+	c.out = c.out[:0]
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
-		return buf, true
+		return false
 	}
 	n := 0
-	for n < len(c.queued) && len(buf) < writeAtOnce {
+	for n < len(c.queued) && len(c.out) < writeAtOnce {
 		call := c.queued[n]
-		buf = append(append(buf, call.request.wire...), "END\r\n"...)
+		c.out = append(append(c.out, call.request.wire...), "END\r\n"...)
 		call.request = nil
 		c.sent = append(c.sent, call)
 		n++
 	}
 	c.queued = slices.Delete(c.queued, 0, n)
-	return buf, false
+	return true
 }
 
+// send writes within the time that the options give, or a little less: a
+// deadline that is still good saves the work of setting another.
 func (c *Client) send(b []byte) error {
-	if err := c.conn.SetWriteDeadline(time.Now().Add(c.options.WriteTimeout)); err != nil {
-		return err
+	timeout, now := c.options.WriteTimeout, time.Now()
+	if c.deadline.Sub(now) < timeout-timeout/8 {
+		c.deadline = now.Add(timeout)
+		if err := c.conn.SetWriteDeadline(c.deadline); err != nil {
+			return err
+		}
 	}
 	_, err := c.conn.Write(b)
+	clear(b) // it may have held a PIN
 	return err
 }
 

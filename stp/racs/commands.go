@@ -57,7 +57,9 @@ func (c *Client) Transmit(ctx context.Context, seid string, command []byte) ([]b
 
 // TransmitWith is Transmit with options.
 func (c *Client) TransmitWith(ctx context.Context, seid string, command []byte, options APDUOptions) ([]byte, error) {
-	status, err := c.one(ctx, c.newRequest().APDU(seid, command, options))
+	request := c.newRequest().APDU(seid, command, options)
+	defer clear(request.wire) // it may hold a PIN
+	status, err := c.one(ctx, request)
 	if err != nil {
 		return nil, wrap(err, "APDU to "+seid)
 	}

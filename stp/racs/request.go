@@ -30,7 +30,7 @@ type Request struct {
 // NewRequest starts a request. The name is 0 to [MaxName] bytes without
 // control bytes and spaces; the answer carries it.
 func NewRequest(name string) *Request {
-	r := &Request{name: name}
+	r := &Request{name: name, wire: make([]byte, 0, 128)} // most fit, and grow no further
 	if name != "" {
 		r.check("name", name, MaxName)
 	}
