@@ -12,6 +12,9 @@ func (r *Reader) connect(ctx context.Context, who string, share Share, asked Pro
 	if err := checkShare(share, asked); err != nil {
 		return nil, 0, err
 	}
+	if err := r.notExclusive(h); err != nil {
+		return nil, 0, err // at once, not behind its holder's transaction
+	}
 	if err := r.free(ctx, h, connectWait); err != nil {
 		return nil, 0, err
 	}
@@ -70,6 +73,27 @@ func (r *Reader) join(h *handle, asked Protocol) (Protocol, error) {
 	return r.state.Protocol, nil
 }
 
+// notExclusive tells whether another program has the reader for itself.
+func (r *Reader) notExclusive(h *handle) error {
+	r.srv.mu.Lock()
+	defer r.srv.mu.Unlock()
+	return r.conflict(h, func(other *handle) bool { return other.share == Exclusive })
+}
+
+// conflict is a sharing violation where one of the others is in the way of h.
+// Its caller holds srv.mu.
+func (r *Reader) conflict(h *handle, inTheWay func(other *handle) bool) error {
+	for _, other := range r.handles {
+		if other.id == h.id || other.lost == WRemovedCard || !inTheWay(other) {
+			continue
+		}
+		r.srv.log.Info("sharing violation", "reader", r.state.Name, "program", h.who, "holder", other.who,
+			"exclusive", other.share == Exclusive, "for", time.Since(other.since).Round(time.Millisecond))
+		return ESharingViolation
+	}
+	return nil
+}
+
 // admissible tells whether the share mode of h goes with the others' and
 // whether there is a card for it.
 func (r *Reader) admissible(h *handle) error {
@@ -78,15 +102,8 @@ func (r *Reader) admissible(h *handle) error {
 	if r.gone {
 		return EReaderUnavailable
 	}
-	for _, other := range r.handles {
-		if other.id == h.id || other.lost == WRemovedCard {
-			continue
-		}
-		if other.share == Exclusive || h.share == Exclusive {
-			r.srv.log.Info("sharing violation", "reader", r.state.Name, "program", h.who, "holder", other.who,
-				"exclusive", other.share == Exclusive, "for", time.Since(other.since).Round(time.Millisecond))
-			return ESharingViolation
-		}
+	if err := r.conflict(h, func(other *handle) bool { return other.share == Exclusive || h.share == Exclusive }); err != nil {
+		return err
 	}
 	if h.share != Direct && r.state.Status&Present == 0 {
 		return ENoSmartcard

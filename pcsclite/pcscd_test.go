@@ -33,6 +33,7 @@ const insideEnv = "PCSCLITE_TEST_INSIDE"
 // in a mount and a network namespace, where nothing of the machine's is
 // touched.
 func TestClientWithPCSCD(t *testing.T) {
+	t.Parallel()
 	pcscd := pcsctest.Need(t, "pcscd", "pcscd")
 	unshare := pcsctest.Need(t, "unshare", "util-linux")
 	const config = "/etc/reader.conf.d/vpcd"

@@ -59,6 +59,7 @@ func serveSE(t *testing.T, name string, se drivers.SE) (*pcsclite.Server, *pcscl
 }
 
 func TestPrograms(t *testing.T) {
+	t.Parallel()
 	se := driverstest.NewScripted(driverstest.Options{})
 	s, reader, atr := serveSE(t, "scripted card 00 00", se)
 	g := pcsctest.Target{Socket: s.Path(), Reader: reader.Name()}
@@ -76,6 +77,7 @@ func TestPrograms(t *testing.T) {
 }
 
 func TestProgramsOnPIV(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("the tools of PIV make RSA keys")
 	}
@@ -86,6 +88,19 @@ func TestProgramsOnPIV(t *testing.T) {
 	trace := &traced{SE: se}
 	s, reader, _ := serveSE(t, "Yubico YubiKey soft1", trace)
 	pcsctest.PIV(t, pcsctest.Target{Socket: s.Path(), Reader: reader.Name(), Trace: trace.String})
+}
+
+func TestGoPIV(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("go-piv's tests take ten seconds")
+	}
+	se, err := softse.New(softse.Opts{Name: "soft1", Packages: []applet.Package{piv.Package()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, reader, _ := serveSE(t, "Yubico YubiKey soft1", se)
+	pcsctest.GoPIV(t, pcsctest.Target{Socket: s.Path(), Reader: reader.Name()})
 }
 
 // traced keeps the last commands. The secrets in them are the test's.

@@ -147,6 +147,9 @@ func TestShareModes(t *testing.T) {
 		t.Run(fmt.Sprintf("%d then %d", tt.first, tt.second), func(t *testing.T) {
 			s, _ := serve(t, map[string]Card{"one": &fakeCard{}})
 			first := open(t, dial(t, s), "one", tt.first)
+			if tt.first == Exclusive { // its transaction is not waited for
+				must(t, first.Begin(within(t)))
+			}
 			c := dial(t, s)
 			_, err := c.Connect(within(t), "one", tt.second, ProtocolAny)
 			if codeOf(err) != tt.want {

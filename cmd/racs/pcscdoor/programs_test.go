@@ -16,6 +16,7 @@ import (
 // The programs of the field reach an SE through the socket, RACS over TLS and
 // the TSES.
 func TestPrograms(t *testing.T) {
+	t.Parallel()
 	se := scripted("one")
 	n, d := start(t, map[string]drivers.SE{"one": se})
 	states, err := program(t, d).Readers(within(t))
@@ -35,6 +36,7 @@ func TestPrograms(t *testing.T) {
 
 // The tools of PIV need no more than the user plane.
 func TestProgramsOnPIV(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("the tools of PIV make RSA keys")
 	}
