@@ -17,6 +17,7 @@ import (
 //	busy    another session has it          empty   has no card
 //	locked  refuses APDUs by policy         mute    never answers an APDU
 //	gone    the server closes the connection at an APDU
+//	stuck   cannot be powered off           vanish  gone, at POWERON
 func serveRACS(config *tls.Config) func(net.Conn) {
 	return func(raw net.Conn) {
 		conn := tls.Server(raw, config)
@@ -29,6 +30,16 @@ func serveRACS(config *tls.Config) func(net.Conn) {
 			if !s.take(strings.Fields(lines.Text())) {
 				return
 			}
+		}
+	}
+}
+
+// hangUp is a server that closes behind the handshake without a word.
+func hangUp(config *tls.Config) func(net.Conn) {
+	return func(raw net.Conn) {
+		conn := tls.Server(raw, config)
+		if conn.Handshake() == nil {
+			conn.Close()
 		}
 	}
 }
@@ -93,6 +104,8 @@ func (s *session) command(words []string) (string, bool) {
 	switch verb := words[0]; {
 	case verb == "GET-VERSION":
 		return "+002 0.3", true
+	case verb == "LIST" && s.who == "barred":
+		return "-604 LIST refused by policy", true
 	case verb == "LIST":
 		return "+004 " + s.list(), true
 	case verb == "ECHO":
@@ -112,6 +125,8 @@ func (s *session) list() string {
 		return ""
 	case "calm":
 		return "well "
+	case "unlucky":
+		return "stuck vanish well "
 	}
 	return "well plain busy empty locked "
 }
@@ -122,6 +137,12 @@ func (s *session) onSE(verb, seid, arg string) (string, bool) {
 		return "-708 busy is in use by alice", true
 	case "POWERON empty":
 		return "-808 empty: no card", true
+	case "POWERON stuck":
+		return "+008 stuck is powered on", true
+	case "SHUTDOWN stuck":
+		return "-807 the power switch does not answer", true
+	case "POWERON vanish":
+		return "", false
 	case "POWERON plain":
 		return "+008 SEID plain has been powered on", true
 	case "RESET plain":

@@ -60,11 +60,15 @@ func newWorld(t *testing.T) *world {
 			"keyless.pem":    certPEM(user.Leaf),
 			"blind.pem":      credentialPEM(t, ca.issue("blind", nil)),
 			"calm.pem":       credentialPEM(t, ca.issue("calm", nil)),
+			"barred.pem":     credentialPEM(t, ca.issue("barred", nil)),
+			"unlucky.pem":    credentialPEM(t, ca.issue("unlucky", nil)),
 		},
 		addresses: map[string]string{
 			"RACS_SERVER":    listen(t, serveRACS(config(good))),
 			"SERVER_EXPIRED": listen(t, serveRACS(config(ca.issue("server", dates(-2*time.Hour, -time.Hour))))),
 			"SERVER_FUTURE":  listen(t, serveRACS(config(ca.issue("server", dates(time.Hour, 2*time.Hour))))),
+			"SERVER_OLD":     listen(t, serveRACS(config(ca.issue("server", dates(-time.Since(time.Unix(0, 0))-time.Hour, time.Hour))))),
+			"SERVER_HANGUP":  listen(t, hangUp(config(good))),
 			"SERVER_OTHERCA": listen(t, serveRACS(config(other.issue("server", nil)))),
 			"SERVER_NAMED":   listen(t, serveRACS(config(ca.issue("server", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = []string{"tses.example"}, nil })))),
 			"SERVER_TLS12":   listen(t, serveRACS(old)),
@@ -120,7 +124,7 @@ func newAuthority(t *testing.T, name string) *authority {
 	key := newKey(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-100 * time.Hour), NotAfter: time.Now().Add(100 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
+		NotBefore: time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Now().Add(100 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
 	}
 	return &authority{t, sign(t, template, template, key, key), key}
 }
