@@ -51,9 +51,11 @@ func TestClientWithPCSCD(t *testing.T) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, unshare, append(space, os.Args[0], "-test.run=^TestInsideWithPCSCD$", "-test.v")...)
 	cmd.Env = append(os.Environ(), insideEnv+"="+pcscd)
-	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestInsideWithPCSCD") {
-		t.Errorf("inside: %v\n%s", err, out)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestInsideWithPCSCD") {
+		t.Fatalf("inside: %v\n%s", err, out)
 	}
+	t.Logf("inside:\n%s", out)
 }
 
 // TestInsideWithPCSCD is run by TestClientWithPCSCD and does nothing else.
@@ -78,6 +80,8 @@ func TestInsideWithPCSCD(t *testing.T) {
 	t.Logf("pcscd speaks %d:%d", major, minor)
 	reader := waitForCard(t, ctx, c, pcsclite.Present)
 	talk(t, ctx, c, reader)
+	each := pcsctest.NewProber(t).Measure(t, pcsctest.Target{Reader: reader}, 500, "00A4040000", "00B0000003")
+	t.Logf("an APDU through pcscd and its virtual reader takes %v", each)
 	card.Close()
 	waitForCard(t, ctx, c, pcsclite.Absent)
 	if err := c.Release(ctx); err != nil {
