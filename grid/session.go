@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,20 +44,28 @@ func (s *Session) PowerOn(ctx context.Context, seid string) (atr []byte, already
 	if !ok {
 		return nil, false, unknown(seid)
 	}
-	atr, err = sl.claim(s)
-	if atr != nil || err != nil {
+	// Another's SE is refused at once, one that is on already needs no call.
+	if atr, err = sl.peek(s); atr != nil || err != nil {
 		return atr, atr != nil, err
 	}
-	err = sl.call(ctx, s, "power on", func() (err error) {
-		if atr, err = sl.se.PowerOn(ctx); err == nil {
-			sl.setATR(atr)
+	// The SE becomes this session's only when its turn has come: who gives up
+	// waiting has nothing to give back.
+	err = sl.turn(ctx, "power on", func() (err error) {
+		if atr, err = sl.claim(s); atr != nil || err != nil {
+			already = atr != nil
+			return err
 		}
-		return err
+		if atr, err = sl.se.PowerOn(ctx); err != nil {
+			err = fmt.Errorf("%s: power on: %w", sl.seid, err)
+			return errors.Join(err, s.powerOff(sl))
+		}
+		sl.setATR(atr)
+		return nil
 	})
 	if err != nil {
-		return nil, false, errors.Join(err, s.release(sl))
+		return nil, false, err
 	}
-	return atr, false, nil
+	return atr, already, nil
 }
 
 // Reset resets an SE of this session and returns its answer to reset. It fails
@@ -153,6 +162,11 @@ func (s *Session) release(sl *slot) error {
 	if err := sl.ownedByLocked(s); err != nil {
 		return nil // released by a call at the same time
 	}
+	return s.powerOff(sl)
+}
+
+// powerOff is release for who has the turn and the SE.
+func (s *Session) powerOff(sl *slot) error {
 	ctx, cancel := context.WithTimeout(context.Background(), offTimeout)
 	defer cancel()
 	err := sl.se.PowerOff(ctx)
@@ -169,6 +183,20 @@ func (s *Session) release(sl *slot) error {
 	return nil
 }
 
+// peek returns the answer to reset of an SE that the session has on, an
+// [*InUseError] for another's, and neither for one that is to be powered on.
+func (sl *slot) peek(s *Session) (atr []byte, err error) {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	switch sl.owner {
+	case nil:
+		return nil, nil
+	case s:
+		return slices.Clone(sl.atr), nil
+	}
+	return nil, sl.inUse()
+}
+
 // claim makes a free SE the session's. On one that is its own and on already,
 // it returns the answer to reset.
 func (sl *slot) claim(s *Session) (atr []byte, err error) {
@@ -177,34 +205,43 @@ func (sl *slot) claim(s *Session) (atr []byte, err error) {
 	if s.closed {
 		return nil, ErrClosed
 	}
+	if atr, err = sl.peek(s); atr != nil || err != nil {
+		return atr, err
+	}
 	sl.mu.Lock()
 	defer sl.mu.Unlock()
-	switch sl.owner {
-	case nil:
-		sl.owner, sl.since = s, time.Now()
-		s.owned[sl] = struct{}{}
-		return nil, nil
-	case s:
-		return sl.atr, nil
-	}
-	return nil, sl.inUse()
+	sl.owner, sl.since = s, time.Now()
+	s.owned[sl] = struct{}{}
+	return nil, nil
 }
 
-// call makes one driver call, when the ones before it have returned.
+// call makes one driver call of the owner, when the ones before it have
+// returned.
 func (sl *slot) call(ctx context.Context, s *Session, op string, f func() error) error {
+	return sl.turn(ctx, op, func() error {
+		if err := sl.ownedByLocked(s); err != nil {
+			return err // powered off while this call waited
+		}
+		if err := f(); err != nil {
+			return fmt.Errorf("%s: %s: %w", sl.seid, op, err)
+		}
+		return nil
+	})
+}
+
+// turn runs f when no other call on the SE is under way, unless the context is
+// done before.
+func (sl *slot) turn(ctx context.Context, op string, f func() error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %s: %w", sl.seid, op, err)
+	}
 	select {
 	case sl.calls <- struct{}{}:
 		defer func() { <-sl.calls }()
+		return f()
 	case <-ctx.Done():
 		return fmt.Errorf("%s: %s: waiting for another call: %w", sl.seid, op, ctx.Err())
 	}
-	if err := sl.ownedByLocked(s); err != nil {
-		return err // powered off while this call waited
-	}
-	if err := f(); err != nil {
-		return fmt.Errorf("%s: %s: %w", sl.seid, op, err)
-	}
-	return nil
 }
 
 func (sl *slot) ownedByLocked(s *Session) error {
