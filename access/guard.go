@@ -1,7 +1,6 @@
 package access
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/cloud-of-se/tses/apdu"
@@ -27,27 +26,38 @@ func (r *Refusal) Error() string {
 //   - SELECT by AID of a known security domain, by a part of its AID or with
 //     no AID at all is refused.
 //   - A domain that was selected under an AID of its own is recognised by its
-//     FCI and answers then to no more than GET DATA.
+//     FCI, and gets then no more than GET DATA, GET RESPONSE, GET CHALLENGE and
+//     MANAGE CHANNEL.
 //   - INSTALL, LOAD, DELETE, PUT KEY and SET STATUS in a proprietary class are
 //     refused on every channel, whatever is selected there.
 //   - STORE DATA and the opening of a secure channel are refused until an
 //     application is selected: what a card selects by itself at reset is its
-//     issuer security domain as a rule.
+//     issuer security domain as a rule. The same holds for what was selected in a
+//     way that leaves open what it is, and for what was selected on a logical
+//     channel that was not opened by MANAGE CHANNEL.
 //   - What would hide another command from these rules is refused:
 //     interindustry ENVELOPE, and SELECT in a chain of commands.
 //
 // A Guard is used by one goroutine at a time. It starts as after a reset.
+//
+// What it does not judge: ENVELOPE in a proprietary class, which brings a SIM
+// messages that are secured between their sender and the SIM (ETSI TS 102 225).
 type Guard struct {
 	planes   Plane
-	channels [apdu.Channels]channel
+	channels [apdu.Channels]kind
+	opened   [apdu.Channels]bool // by MANAGE CHANNEL
+	due      due
 }
 
-// channel is what is known of the application on one logical channel.
-type channel struct {
-	selected kind
-	fciDue   bool // the FCI of the last SELECT comes by GET RESPONSE
+// due is the SELECT whose FCI is still to come, by a GET RESPONSE that has to
+// follow at once.
+type due struct {
+	is      bool
+	channel int
+	p2      byte // of the SELECT
 }
 
+// kind is what is known of the application on one logical channel.
 type kind uint8
 
 const (
@@ -60,7 +70,7 @@ const (
 func NewGuard(planes Plane) *Guard { return &Guard{planes: planes} }
 
 // Reset forgets everything: the SE was powered on or reset.
-func (g *Guard) Reset() { g.channels = [apdu.Channels]channel{} }
+func (g *Guard) Reset() { *g = Guard{planes: g.planes} }
 
 // Check tells by a [*Refusal] that the command must not be sent.
 func (g *Guard) Check(c apdu.Command) error {
@@ -75,7 +85,7 @@ func (g *Guard) Check(c apdu.Command) error {
 
 func (g *Guard) refuse(c apdu.Command) string {
 	class := apdu.Class(c.CLA)
-	selected := g.channels[class.Channel()].selected
+	selected := g.channels[class.Channel()]
 	switch {
 	case isSelect(c):
 		return refuseSelect(c)
@@ -108,15 +118,25 @@ func refuseSelect(c apdu.Command) string {
 
 // domainAIDs are how the AIDs of security domains begin: GlobalPlatform's own
 // RID (A000000151000000 for the issuer's, A000000151535041 for supplementary
-// ones), and what card makers used before it had one.
+// ones), what card makers used before it had one, and the domains of an eUICC
+// (GSMA SGP.02, annex H).
 var domainAIDs = []apdu.AID{
 	apdu.MustAID("A000000151"),
 	apdu.MustAID("A000000003000000"),
 	apdu.MustAID("A000000018434D"),
+	apdu.MustAID("A0000005591010FFFFFFFF89"),
 }
+
+// accessRules begins the AIDs of the access rule applications, which have
+// GlobalPlatform's RID and are no security domains (GlobalPlatform Secure
+// Element Access Control).
+var accessRules = apdu.MustAID("A00000015141434C")
 
 // isDomain tells whether an AID, full or partial, can select one of them.
 func isDomain(aid apdu.AID) bool {
+	if aid.Matches(accessRules) {
+		return false
+	}
 	for _, d := range domainAIDs {
 		if aid.Matches(d) || d.Matches(aid) {
 			return true
@@ -137,11 +157,14 @@ func isManagement(ins byte) bool {
 	return ok
 }
 
+// insManageUpgrade is MANAGE ELF UPGRADE (GlobalPlatform Amendment H).
+const insManageUpgrade = 0xEA
+
 // isDomainUse tells whether INS, in a proprietary class, is one that a
 // security domain acts upon and that no SIM uses otherwise.
 func isDomainUse(ins byte) bool {
 	switch ins {
-	case apdu.INSStoreData, apdu.INSInitializeUpdate, apdu.INSExternalAuthenticate:
+	case apdu.INSStoreData, apdu.INSInitializeUpdate, apdu.INSExternalAuthenticate, insManageUpgrade:
 		return true
 	}
 	return false
@@ -154,91 +177,4 @@ func isHarmless(ins byte) bool {
 		return true
 	}
 	return false
-}
-
-// Note learns from a command and its answer what is selected now.
-func (g *Guard) Note(c apdu.Command, r apdu.Response) {
-	if g.planes&Administrative != 0 {
-		return
-	}
-	ch := &g.channels[apdu.Class(c.CLA).Channel()]
-	switch {
-	case isSelect(c):
-		if r.SW.Done() {
-			*ch = channel{selected: judgeFCI(c, r), fciDue: len(r.Data) == 0 && hasMore(r.SW)}
-		}
-	case c.INS == apdu.INSGetResponse && ch.fciDue:
-		ch.selected, ch.fciDue = judgeFCI(c, r), false
-	case c.INS == apdu.INSManageChannel && r.SW.Done():
-		g.noteChannel(c, r)
-	default:
-		ch.fciDue = false
-	}
-}
-
-// NoteLost records that a command was sent whose answer is not known.
-func (g *Guard) NoteLost(c apdu.Command) {
-	if c.INS == apdu.INSManageChannel {
-		g.Reset()
-		return
-	}
-	g.channels[apdu.Class(c.CLA).Channel()] = channel{}
-}
-
-func hasMore(sw apdu.SW) bool { return sw.SW1() == 0x61 || sw.SW1() == 0x9F }
-
-// noteChannel follows MANAGE CHANNEL (ISO/IEC 7816-4, 11.1.2): a channel that
-// is opened from the basic one has the card's default application, another
-// that of the channel it was opened from.
-func (g *Guard) noteChannel(c apdu.Command, r apdu.Response) {
-	n := int(c.P2)
-	if c.P1 == 0x00 && n == 0 && len(r.Data) > 0 {
-		n = int(r.Data[0])
-	}
-	if n >= len(g.channels) {
-		return
-	}
-	g.channels[n] = channel{}
-	if from := apdu.Class(c.CLA).Channel(); c.P1 == 0x00 && from != 0 {
-		g.channels[n] = g.channels[from]
-	}
-}
-
-// judgeFCI tells what a SELECT has selected from its answer. An answer that
-// was cut short, or not asked for, could be a domain's.
-func judgeFCI(c apdu.Command, r apdu.Response) kind {
-	if len(r.Data) == 0 {
-		if c.Ne == 0 || hasMore(r.SW) {
-			return unknown
-		}
-		return application
-	}
-	tag, rest, err := apdu.ReadTLV(r.Data)
-	switch {
-	case err != nil || hasMore(r.SW):
-		return unknown
-	case tag.Tag != 0x6F || len(rest) > 0:
-		return application
-	case isDomainFCI(tag.Value):
-		return domain
-	}
-	return application
-}
-
-// gpOID begins the object identifiers of GlobalPlatform, 1.2.840.114283.
-var gpOID = []byte{0x2A, 0x86, 0x48, 0x86, 0xFC, 0x6B}
-
-// isDomainFCI tells whether the value of an FCI template is a security
-// domain's: it has a domain's AID, or the security domain management data or
-// the command length that only domains have to give (GlobalPlatform Card
-// Specification 2.3.1, 11.9.3.1).
-func isDomainFCI(fci []byte) bool {
-	if aid, ok := apdu.FindTLV(fci, 0x84); ok && len(aid) >= 5 && isDomain(apdu.AID(aid)) {
-		return true
-	}
-	if oid, ok := apdu.FindTLV(fci, 0xA5, 0x73, 0x06); ok && bytes.HasPrefix(oid, gpOID) {
-		return true
-	}
-	_, ok := apdu.FindTLV(fci, 0xA5, 0x9F65)
-	return ok
 }
