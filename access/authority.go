@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -41,17 +42,73 @@ type Authority struct {
 // ErrNoAuthority says that a state directory holds no CA yet.
 var ErrNoAuthority = errors.New("no CA here yet")
 
+// ErrAuthority says that a state directory holds a CA already.
+var ErrAuthority = errors.New("there is a CA here already")
+
 // CreateAuthority makes a new CA (ECDSA P-256) and an empty registry in a
-// state directory. It never replaces one.
+// state directory. It never replaces a CA: where there is one it fails with
+// [ErrAuthority], and a key that is there without its certificate, as after a
+// power cut, gets a certificate under which what it has signed stays good.
 func CreateAuthority(dir string) (*Authority, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if _, err := os.Lstat(filepath.Join(dir, caFile)); !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(fmt.Errorf("%s: %w", dir, ErrAuthority), err)
+	}
+	// The certificate comes last: only when it is there, the CA is.
+	key, err := authorityKey(dir)
 	if err != nil {
 		return nil, fmt.Errorf("CA key: %w", err)
 	}
-	serial := newSerial()
+	der, err := selfSigned(key)
+	if err != nil {
+		return nil, fmt.Errorf("CA certificate: %w", err)
+	}
+	if err := writeFile(filepath.Join(dir, caFile), encodeCert(der), 0o644); err != nil {
+		return nil, err
+	}
+	return OpenAuthority(dir)
+}
+
+// authorityKey reads the CA's key or makes it, and before it the registry: one
+// that is missing beside a key was lost, and its revocations with it.
+func authorityKey(dir string) (crypto.Signer, error) {
+	path := filepath.Join(dir, caKeyFile)
+	text, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		defer clear(text)
+		key, err := decodeKey(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w; restore it from a copy, or begin with a new state directory", path, err)
+		}
+		return key, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	if err := (&Registry{path: filepath.Join(dir, registryFile)}).create(); err != nil {
+		return nil, err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	if text, err = encodeKey(key); err != nil {
+		return nil, err
+	}
+	defer clear(text)
+	return key, writeFile(path, text, 0o600)
+}
+
+// selfSigned makes a CA certificate. Its subject is that of the key, so that
+// another one for the same key stands in for it.
+func selfSigned(key crypto.Signer) ([]byte, error) {
+	public, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	id := sha256.Sum256(public)
 	tmpl := &x509.Certificate{
-		SerialNumber:          serial,
-		Subject:               pkix.Name{CommonName: fmt.Sprintf("TSES CA %x", serial.Bytes()[:4])},
+		SerialNumber:          newSerial(),
+		Subject:               pkix.Name{CommonName: fmt.Sprintf("TSES CA %x", id[:4])},
 		NotBefore:             time.Now().Add(-backdate),
 		NotAfter:              time.Now().Add(caLife),
 		IsCA:                  true,
@@ -59,25 +116,7 @@ func CreateAuthority(dir string) (*Authority, error) {
 		MaxPathLenZero:        true,
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
-	if err != nil {
-		return nil, fmt.Errorf("CA certificate: %w", err)
-	}
-	keyPEM, err := encodeKey(key)
-	if err != nil {
-		return nil, err
-	}
-	// The certificate comes last: only when it is there, the CA is.
-	if err := (&Registry{path: filepath.Join(dir, registryFile)}).create(); err != nil {
-		return nil, err
-	}
-	if err := writeFile(filepath.Join(dir, caKeyFile), keyPEM, 0o600); err != nil {
-		return nil, err
-	}
-	if err := writeFile(filepath.Join(dir, caFile), encodeCert(der), 0o644); err != nil {
-		return nil, err
-	}
-	return OpenAuthority(dir)
+	return x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
 }
 
 // OpenAuthority opens the CA of a state directory. It fails with
@@ -140,7 +179,12 @@ func (a *Authority) Issue(o Order) (c *Credential, credentialPEM []byte, err err
 	if c, err = FromCertificate(cert); err != nil {
 		return nil, nil, err
 	}
-	return c, credentialPEM, a.Registry().add(c)
+	// What is not in the registry could not be revoked by its name.
+	if err := a.Registry().add(c); err != nil {
+		clear(credentialPEM)
+		return nil, nil, fmt.Errorf("credential %q: %w", o.Name, err)
+	}
+	return c, credentialPEM, nil
 }
 
 func (o Order) check() error {
@@ -170,6 +214,9 @@ func (o Order) check() error {
 // and IP addresses). The one in the state directory is kept while it covers
 // them and has a month left; else a new one is made.
 func (a *Authority) ServerCertificate(names []string) (*tls.Certificate, error) {
+	if len(names) == 0 {
+		return nil, errors.New("server certificate: it needs a name that clients reach the server by")
+	}
 	path := filepath.Join(a.dir, serverFile)
 	if pair, err := tls.LoadX509KeyPair(path, path); err == nil && a.serves(pair.Leaf, names) {
 		return &pair, nil
@@ -245,5 +292,26 @@ func encodeKey(key crypto.Signer) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+	defer clear(der)
+	return pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der}), nil
+}
+
+const keyBlock = "PRIVATE KEY" // RFC 5958, PKCS #8
+
+// decodeKey is the inverse of encodeKey.
+func decodeKey(text []byte) (crypto.Signer, error) {
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != keyBlock {
+		return nil, errors.New("no PEM file with a PRIVATE KEY")
+	}
+	defer clear(block.Bytes)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("a key of type %T cannot sign", key)
+	}
+	return signer, nil
 }

@@ -67,7 +67,10 @@ type Credential struct {
 
 // seURN is how a certificate names SEs: a URI among the subject's alternative
 // names, "urn:tses:se:sim*". A certificate without one may see all SEs.
-const seURN = "tses:se:"
+const (
+	seNamespace = "tses"
+	seURN       = seNamespace + ":se:"
+)
 
 // ErrNoPlane says that a certificate names no plane, so that its holder may
 // do nothing.
@@ -94,18 +97,36 @@ func FromCertificate(cert *x509.Certificate) (*Credential, error) {
 		return nil, fmt.Errorf("credential %q, serial %s: %w", c.Name, c.Serial, ErrNoPlane)
 	}
 	for _, uri := range cert.URIs {
-		if glob, ok := strings.CutPrefix(uri.Opaque, seURN); ok && uri.Scheme == "urn" {
-			glob, err := url.PathUnescape(glob)
-			if err == nil {
-				err = CheckGlob(glob)
-			}
-			if err != nil {
-				return nil, fmt.Errorf("credential %q, serial %s: URI %s: %w", c.Name, c.Serial, uri, err)
-			}
+		glob, ok, err := globOf(uri)
+		if err != nil {
+			return nil, fmt.Errorf("credential %q, serial %s: URI %s: %w", c.Name, c.Serial, uri, err)
+		}
+		if ok {
 			c.SEs = append(c.SEs, glob)
 		}
 	}
 	return c, nil
+}
+
+// globOf reads the glob of a URI urn:tses:se:GLOB. Other URIs are none of
+// ours, but one of the namespace tses that is not understood is an error: it
+// was meant to narrow what the credential may see.
+func globOf(uri *url.URL) (glob string, ok bool, err error) {
+	namespace, _, _ := strings.Cut(uri.Opaque, ":")
+	if uri.Scheme != "urn" || !strings.EqualFold(namespace, seNamespace) { // RFC 8141, 3.1
+		return "", false, nil
+	}
+	glob, ok = strings.CutPrefix(uri.Opaque[len(namespace):], ":se:")
+	if !ok {
+		return "", false, errors.New("the namespace tses has urn:tses:se:GLOB and nothing else")
+	}
+	if uri.RawQuery != "" || uri.ForceQuery || uri.Fragment != "" {
+		return "", false, errors.New("'?' and '#' have to be written %3F and %23")
+	}
+	if glob, err = url.PathUnescape(glob); err != nil {
+		return "", false, err
+	}
+	return glob, true, CheckGlob(glob)
 }
 
 // SerialString is a certificate's serial number as it is shown and revoked:

@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -30,6 +31,9 @@ func NewPolicy(rules []Rule) (*Policy, error) {
 				return nil, fmt.Errorf("access rule %d: %w", i+1, err)
 			}
 		}
+		if r.Serial != "" && !hexSerial.MatchString(NormalSerial(r.Serial)) {
+			return nil, fmt.Errorf("access rule %d: serial %q: want hex digits, as 'credential list' shows them", i+1, r.Serial)
+		}
 		r.Serial = NormalSerial(r.Serial)
 	}
 	return p, nil
@@ -38,8 +42,15 @@ func NewPolicy(rules []Rule) (*Policy, error) {
 // NormalSerial writes a serial number as [SerialString] does: lower case,
 // without colons and leading zeros.
 func NormalSerial(s string) string {
-	return strings.TrimLeft(strings.ToLower(strings.ReplaceAll(s, ":", "")), "0")
+	s = strings.ToLower(strings.ReplaceAll(s, ":", ""))
+	if digits := strings.TrimLeft(s, "0"); digits != "" || s == "" {
+		return digits
+	}
+	return "0"
 }
+
+// hexSerial is what [NormalSerial] makes of a serial number.
+var hexSerial = regexp.MustCompile(`^[0-9a-f]{1,40}$`)
 
 // MaySee tells whether an SE exists for a credential: its own globs and those
 // of the rules that speak of it both allow the SEID.

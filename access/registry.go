@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -56,11 +57,27 @@ func (r *Registry) Entries() ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	entries, err := parseEntries(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; restore it from a copy", r.path, err)
+	}
+	return entries, nil
+}
+
+// parseEntries reads a whole registry. What is cut short, or has something
+// behind it, could lack revocations.
+func parseEntries(b []byte) ([]Entry, error) {
 	var entries []Entry
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&entries); err != nil {
-		return nil, fmt.Errorf("%s: %w; restore it from a copy", r.path, err)
+		return nil, fmt.Errorf("no list of credentials: %w", err)
+	}
+	if _, err := d.Token(); entries == nil || err != io.EOF {
+		return nil, errors.New("no list of credentials, or something behind it")
+	}
+	for i := range entries {
+		entries[i].Serial = NormalSerial(entries[i].Serial) // people edit files
 	}
 	return entries, nil
 }
@@ -106,8 +123,8 @@ func (r *Registry) add(c *Credential) error {
 
 // create makes an empty registry; one that is there stays.
 func (r *Registry) create() error {
-	if _, err := os.Stat(r.path); err == nil {
-		return nil
+	if _, err := os.Lstat(r.path); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return writeFile(r.path, []byte("[]\n"), 0o600)
 }
@@ -119,7 +136,7 @@ func (r *Registry) update(change func([]Entry) ([]Entry, error)) error {
 		return err
 	}
 	defer lock.Close() // gives the lock free, even if the process dies before
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+	if err := flock(lock); err != nil {
 		return fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
 	entries, err := r.Entries()
@@ -136,35 +153,42 @@ func (r *Registry) update(change func([]Entry) ([]Entry, error)) error {
 	return writeFile(r.path, append(b, '\n'), 0o600)
 }
 
+// flock waits for the lock. Who has it writes one small file.
+func flock(f *os.File) error {
+	for {
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
 // writeFile writes a file so that a power cut leaves the old or the new one.
 func writeFile(path string, b []byte, mode fs.FileMode) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("write %s: %w", path, err), f.Close(), os.Remove(f.Name()))
-		}
-	}()
-	if err = f.Chmod(mode); err != nil {
-		return err
+	err = f.Chmod(mode)
+	if err == nil {
+		_, err = f.Write(b)
 	}
-	if _, err = f.Write(b); err != nil {
-		return err
+	if err == nil {
+		err = f.Sync()
 	}
-	if err = f.Sync(); err != nil {
-		return err
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
 	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(f.Name()))
 	}
-	dir, err := os.Open(filepath.Dir(path))
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes what was renamed in a directory survive a power cut.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	if err = dir.Sync(); err != nil {
-		return errors.Join(err, dir.Close())
-	}
-	return errors.Join(dir.Close(), f.Close())
+	return errors.Join(dir.Sync(), dir.Close())
 }
