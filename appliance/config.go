@@ -108,7 +108,11 @@ func loadConfig(path string) (config, error) {
 func decodeError(path string, err error) error {
 	var at toml.ParseError
 	if errors.As(err, &at) {
-		return fmt.Errorf("%s:%d: %s", path, at.Position.Line, strings.TrimPrefix(at.Error(), fmt.Sprintf("toml: line %d", at.Position.Line)))
+		key := ""
+		if at.LastKey != "" {
+			key = at.LastKey + ": "
+		}
+		return fmt.Errorf("%s:%d: %s%s", path, at.Position.Line, key, at.Message)
 	}
 	return fmt.Errorf("%s: %w", path, err)
 }

@@ -15,8 +15,12 @@ import (
 // order is what the flags of the credential subcommand say.
 type order struct {
 	state, planes, globs, out string
+	narrowed                  bool // -se was given
 	days                      int
 }
+
+// maxDays is the longest life of a credential. That of the CA ends it anyhow.
+const maxDays = 30 * 365
 
 // credential is the subcommand for access credentials. Its flags may stand
 // anywhere between the names.
@@ -40,9 +44,13 @@ func credential(f flags, args []string, stdout, stderr io.Writer) error {
 	action := strings.Join(names[:min(1, len(names))], "")
 	switch {
 	case action == "issue" && len(names) == 2:
-		if o.planes == "" || o.out == "" {
+		switch {
+		case o.planes == "" || o.out == "":
 			return misused(stderr, "credential issue needs -plane and -out")
+		case o.days < 1 || o.days > maxDays:
+			return misused(stderr, fmt.Sprintf("-days %d: want 1 to %d", o.days, maxDays))
 		}
+		o.narrowed = countSet(fs, "se") == 1
 		return issue(o, names[1], stdout)
 	case action == "revoke" && len(names) == 2 && fs.NFlag() == countSet(fs, "state"):
 		return revoke(o, names[1], stdout)
@@ -86,7 +94,7 @@ func issue(o order, name string, stdout io.Writer) error {
 		return err
 	}
 	wanted := access.Order{Name: name, Planes: planes, Life: time.Duration(o.days) * 24 * time.Hour}
-	if o.globs != "" {
+	if o.narrowed {
 		wanted.SEs = strings.Split(o.globs, ",")
 	}
 	authority, err := openAuthority(o.state)

@@ -49,7 +49,7 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 		return fmt.Errorf("listen on %s: %w; -listen ADDR chooses another address", c.Listen, err)
 	}
 	defer ln.Close() // closed already where Serve has run
-	cert := &serverCertificate{authority: authority, names: serverNames(c, ln.Addr())}
+	cert := &serverCertificate{authority: authority, names: serverNames(c, ln.Addr()), log: log}
 	if _, err := cert.get(); err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 		return err
 	}
 	srv.TLS = stp.TLSConfig(cert.get, clients, srv.Gate, minVersion)
-	announce(stderr, ln.Addr().String(), f.state)
+	announce(stderr, ln.Addr().String(), f.state, g.SEIDs())
 	return srv.Serve(ctx, ln)
 }
 
@@ -113,13 +113,15 @@ func trusted(c config, authority *access.Authority) (*x509.CertPool, error) {
 type serverCertificate struct {
 	authority *access.Authority
 	names     []string
+	log       *slog.Logger
 
 	mu      sync.Mutex
 	cert    *tls.Certificate
 	checked time.Time
 }
 
-// get looks once a day whether the certificate is still good for a while.
+// get looks once a day whether the certificate is still good for a while. One
+// that cannot be renewed yet stays: it has a month left.
 func (s *serverCertificate) get() (*tls.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,16 +129,21 @@ func (s *serverCertificate) get() (*tls.Certificate, error) {
 		return s.cert, nil
 	}
 	cert, err := s.authority.ServerCertificate(s.names)
-	if err != nil {
-		return s.cert, err
+	if err != nil && s.cert == nil {
+		return nil, err
 	}
-	s.cert, s.checked = cert, time.Now()
+	s.checked = time.Now()
+	if err != nil {
+		s.log.Error("the server's certificate is not renewed, the old one is used; next try in a day", "until", s.cert.Leaf.NotAfter, "err", err)
+		return s.cert, nil
+	}
+	s.cert = cert
 	return cert, nil
 }
 
 // announce says that the TSES is ready, and how to reach it, in lines that can
 // be copied into another terminal.
-func announce(w io.Writer, addr, state string) {
+func announce(w io.Writer, addr, state string, seids []string) {
 	if host, port, err := net.SplitHostPort(addr); err == nil && net.ParseIP(host).IsUnspecified() {
 		addr = net.JoinHostPort("localhost", port)
 	}
@@ -144,6 +151,8 @@ func announce(w io.Writer, addr, state string) {
 In another terminal:
   export RACS_SERVER=%s RACS_CA=%s RACS_CRED=%s
   go run ./cmd/racs list
-  go run ./cmd/racs apdu soft1 00A4040005A000000308
 `, addr, addr, filepath.Join(state, "ca.pem"), filepath.Join(state, credentialsDir, "user.pem"))
+	if len(seids) > 0 {
+		fmt.Fprintf(w, "  go run ./cmd/racs apdu %s 00A4040005A000000308\n", seids[0])
+	}
 }

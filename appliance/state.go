@@ -55,7 +55,7 @@ func lockState(dir string) (*os.File, error) {
 }
 
 // firstCredentials issues admin and user once. Who has moved their files away
-// does not get them again.
+// does not get them again, and files that are there are never replaced.
 func firstCredentials(a *access.Authority, dir string) error {
 	entries, err := a.Registry().Entries()
 	if err != nil {
@@ -65,14 +65,51 @@ func firstCredentials(a *access.Authority, dir string) error {
 		{Name: "admin", Planes: access.User | access.Administrative, Life: firstLife},
 		{Name: "user", Planes: access.User, Life: firstLife},
 	} {
-		if slices.ContainsFunc(entries, func(e access.Entry) bool { return e.Name == first.Name }) {
-			continue
-		}
-		if _, err := issueFile(a, first, filepath.Join(dir, credentialsDir, first.Name+".pem")); err != nil {
+		known := slices.ContainsFunc(entries, func(e access.Entry) bool { return e.Name == first.Name })
+		if err := firstCredential(a, first, filepath.Join(dir, credentialsDir, first.Name+".pem"), known); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// firstCredential issues one of them by way of a file PATH.part, which shows
+// at the next start that a power cut came between its entry in the registry
+// and its file. The credential that was lost so is revoked.
+func firstCredential(a *access.Authority, o access.Order, path string, known bool) error {
+	part := path + ".part"
+	_, errPath := os.Lstat(path)
+	_, errPart := os.Lstat(part)
+	cut := errPart == nil
+	switch {
+	case errPath == nil && cut: // it came between the last two steps
+		return os.Remove(part)
+	case errPath == nil || known && !cut:
+		return nil
+	case cut:
+		if _, err := a.Registry().Revoke(o.Name); err != nil && !errors.Is(err, access.ErrNoCredential) {
+			return err
+		}
+		if err := os.Remove(part); err != nil {
+			return err
+		}
+	}
+	if _, err := issueFile(a, o, part); err != nil {
+		return err
+	}
+	// A link, unlike a renaming, replaces nothing.
+	if err := os.Link(part, path); err != nil {
+		return err
+	}
+	return errors.Join(os.Remove(part), syncDir(filepath.Dir(path)))
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // issueFile issues a credential into a file of mode 0600 that must not be
@@ -85,7 +122,12 @@ func issueFile(a *access.Authority, o access.Order, path string) (*access.Creden
 	if err != nil {
 		return nil, fmt.Errorf("credential %q: %w", o.Name, err)
 	}
+	// The name is on the disk before the registry has the credential.
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return nil, errors.Join(fmt.Errorf("credential %q: %w", o.Name, err), f.Close(), os.Remove(path))
+	}
 	c, pem, err := a.Issue(o)
+	defer clear(pem)
 	if err == nil {
 		_, err = f.Write(pem)
 	}
