@@ -17,7 +17,8 @@ import (
 // Options are what a [Server] may be told. The zero value is good.
 type Options struct {
 	// Dir is where the private directory of the socket is made. By default
-	// $XDG_RUNTIME_DIR, else the directory for temporary files.
+	// $XDG_RUNTIME_DIR where that is there, else the directory for temporary
+	// files.
 	Dir string
 	// CallTimeout ends a call of a card. By default two minutes: a chip takes
 	// its time to make an RSA key.
@@ -90,10 +91,13 @@ func (s *Server) listen() error {
 	parent := s.opts.Dir
 	if parent == "" {
 		parent = os.Getenv("XDG_RUNTIME_DIR")
+		if info, err := os.Stat(parent); err != nil || !info.IsDir() {
+			parent = "" // it outlives a change of user by su, its directory does not
+		}
 	}
 	dir, err := os.MkdirTemp(parent, "pcsc-") // mode 0700
 	if err != nil {
-		return fmt.Errorf("make its private directory (another place: the option Dir, or XDG_RUNTIME_DIR or TMPDIR): %w", err)
+		return fmt.Errorf("make its private directory (XDG_RUNTIME_DIR or TMPDIR can name another place): %w", err)
 	}
 	s.dir, s.path = dir, filepath.Join(dir, "pcscd.comm")
 	if len(s.path) >= maxPath {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -82,11 +83,14 @@ func (p *program) pcsc(ctx context.Context, words []string) error {
 	if err != nil {
 		return err
 	}
+	// A terminal that is closed must not leave the socket behind.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
+	defer stop()
 	door, err := pcscdoor.Open(ctx, pcscdoor.Options{
 		Dial:  func(ctx context.Context) (*racs.Client, error) { return racs.Dial(ctx, p.server, config, p.options()) },
-		SEIDs: a.seids,
-		Name:  func(seid string) string { return readerName(seid, a.names[seid], p.as) },
-		Log:   slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{ReplaceAttr: untimed})),
+		SEIDs: a.seids, CallTimeout: p.timeout,
+		Name: func(seid string) string { return readerName(seid, a.names[seid], p.as) },
+		Log:  slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{ReplaceAttr: untimed})),
 	})
 	if errors.Is(err, pcscdoor.ErrNoSE) || errors.Is(err, pcsclite.EInvalidValue) || errors.Is(err, pcsclite.EDuplicateReader) {
 		return usageError(err.Error())

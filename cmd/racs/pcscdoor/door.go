@@ -23,6 +23,10 @@ type Options struct {
 	SEIDs []string
 	// Name gives an SE the name of its reader; nil leaves it the SEID.
 	Name func(seid string) string
+	// CallTimeout ends a command to an SE, and its session; 0 is 90 s. It has
+	// to be longer than what the TSES gives a chip, so that the TSES's word is
+	// heard.
+	CallTimeout time.Duration
 	// Log hears what goes wrong and what is done about it; nil is nobody.
 	Log *slog.Logger
 }
@@ -62,6 +66,9 @@ func openWith(ctx context.Context, opts Options, t timing) (*Door, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
+	if opts.CallTimeout <= 0 {
+		opts.CallTimeout = 90 * time.Second
+	}
 	if opts.Name == nil {
 		opts.Name = func(seid string) string { return seid }
 	}
@@ -87,7 +94,7 @@ func (d *Door) open(ctx context.Context) error {
 			return fmt.Errorf("SE %q: the credential may use %s: %w", seid, words(seids), ErrNoSE)
 		}
 	}
-	if d.server, err = pcsclite.Listen(pcsclite.Options{Log: d.log, CallTimeout: callTimeout}); err != nil {
+	if d.server, err = pcsclite.Listen(pcsclite.Options{Log: d.log, CallTimeout: d.opts.CallTimeout}); err != nil {
 		return err
 	}
 	return d.reconcile(ctx, seids)
@@ -102,10 +109,6 @@ func words(seids []string) string {
 	}
 	return strings.Join(seids, ", ")
 }
-
-// callTimeout ends a command. It is longer than what a TSES gives a chip, so
-// that the TSES's word is heard.
-const callTimeout = 90 * time.Second
 
 // Path is the socket for programs, see [pcsclite.Server.Path].
 func (d *Door) Path() string { return d.server.Path() }

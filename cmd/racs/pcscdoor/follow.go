@@ -36,11 +36,16 @@ func (d *Door) follow(ctx context.Context) {
 			return
 		}
 		if err == nil {
+			if retry.tried() {
+				d.log.Info("the TSES is reached again")
+			}
 			retry.reset()
 			next = d.poll
 		} else {
+			if !retry.tried() { // once, however long it lasts
+				d.log.Warn("the TSES cannot be reached; trying again until it can", "error", err)
+			}
 			next = retry.next(d.timing.retry)
-			d.log.Warn("the TSES cannot be reached", "error", err, "next try in", next.Round(time.Millisecond))
 			d.emptyIdle()
 		}
 		if time.Since(d.pinged) >= d.keepAlive {
@@ -175,9 +180,10 @@ func (d *Door) insert(ctx context.Context, seid string, s *shown) {
 		err = s.reader.Insert(s.atr)
 	}
 	if err != nil {
-		wait := s.retry.next(d.timing.retry)
-		s.next = time.Now().Add(wait)
-		d.log.Warn("an SE cannot be powered on", "seid", seid, "error", err, "next try in", wait.Round(time.Millisecond))
+		if !s.retry.tried() {
+			d.log.Warn("an SE cannot be powered on; trying again until it can", "seid", seid, "error", err)
+		}
+		s.next = time.Now().Add(s.retry.next(d.timing.retry))
 		return
 	}
 	s.retry.reset()
@@ -231,6 +237,9 @@ type backoff struct{ last time.Duration }
 const firstRetry = 200 * time.Millisecond
 
 func (b *backoff) reset() { b.last = 0 }
+
+// tried tells whether there was a try since the last reset.
+func (b *backoff) tried() bool { return b.last > 0 }
 
 // next is between half of a time that doubles and the whole of it: many users
 // of one TSES do not come back at once.
