@@ -103,7 +103,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.SetOutput(stderr)
 	fs.Usage = func() { fmt.Fprint(stderr, usage); fs.PrintDefaults() }
 	fs.StringVar(&f.config, "config", "", "the configuration `file` (TOML)")
-	fs.StringVar(&f.state, "state", defaultState(), "the state `directory`")
+	fs.StringVar(&f.state, "state", defaultState, "the state `directory`")
 	fs.StringVar(&f.listen, "listen", "", "the `address` to listen on; overrides the configuration, port 0 picks one")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -131,16 +131,4 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitFailed
 	}
 	return exitOK
-}
-
-// permState is where the state is on the SD card's image.
-const permState = "/perm/tses"
-
-// defaultState is tses-state in the working directory, but on the appliance,
-// whose only writable place is /perm.
-func defaultState() string {
-	if _, err := os.Stat("/perm"); err == nil && os.Getpid() == 1 {
-		return permState
-	}
-	return "tses-state"
 }
