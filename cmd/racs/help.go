@@ -22,7 +22,7 @@ in one word. All are checked before the first is sent. An answer is data and
 status word in upper-case hex. A status word other than 9000 is the SE's answer
 and no error of racs. The SE is powered off at the end.
 
-    racs apdu soft1 00A4040000 0084000008
+    racs apdu soft1 80CA9F7F00 0084000008
 `},
 		{"reset", "SEID [warm]", "power the SE on, reset it, print its ATR", (*program).reset,
 			`The reset is a cold one without "warm". The SE is powered off at the end.
@@ -32,7 +32,7 @@ and no error of racs. The SE is powered off at the end.
 it comes, and the answers are printed as they came. racs ends when every request
 of the script has its answer, or the server closes the connection.
 
-    printf 'BEGIN\nPOWERON soft1\nAPDU soft1 00A4040000\nEND\n' | racs run
+    printf 'BEGIN\nPOWERON soft1\nAPDU soft1 0084000008\nEND\n' | racs run
 `},
 		{"pcsc", "[-- PROGRAM]", "show the SEs as readers to PC/SC programs", (*program).pcsc, pcscHelp},
 		{"doctor", "", "find out what is wrong, step by step", (*program).doctor,
