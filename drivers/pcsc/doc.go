@@ -1,0 +1,42 @@
+// Package pcsc serves the cards in the readers of a host's pcscd, by way of
+// libpcsclite.
+//
+// It needs cgo and libpcsclite, and so all of it but this page, the names and
+// the matching is behind the build tag pcsc:
+//
+//	apt-get install libpcsclite-dev
+//	go build -tags pcsc ./appliance
+//
+// A [Host] watches the readers. The configuration names the SEs that are to
+// stay ([Host.Element]): each is the first reader, and the card in it, that
+// its [Match] fits, and is there as an SE even while there is no such reader.
+// With [Options.Found] every other card becomes an SE while it is in its
+// reader, under a SEID that [SEID] derives from the reader's name and the
+// card's answer to reset.
+//
+// # Power
+//
+// An SE that is on is connected for exclusive use (SCARD_SHARE_EXCLUSIVE): no
+// other program of the host can reach the card. What is on in another program
+// is refused, and the error says so. The calls of [drivers.SE] are
+//
+//	PowerOn      SCardConnect, SCardReconnect with SCARD_UNPOWER_CARD
+//	Reset Cold   SCardReconnect with SCARD_UNPOWER_CARD
+//	Reset Warm   SCardReconnect with SCARD_RESET_CARD
+//	Transmit     SCardTransmit, with the protocol that was chosen at the reset
+//	PowerOff     SCardDisconnect with SCARD_UNPOWER_CARD
+//
+// T=1 takes every APDU. On T=0 the command is mapped as ISO/IEC 7816-3, 12.2
+// has it; command data of more than 255 bytes do not fit and are refused.
+//
+// # Bounds
+//
+// No call of libpcsclite takes a context, and most block. Each is made in a
+// goroutine of the SE, which is left to itself when the context is done: the
+// SE is taken as off, and its reader can be powered on when that call has
+// returned. Where pcscd goes away the SEs are removed, and come back with it.
+//
+// libpcsclite keeps the states of all readers in one place for the whole
+// process, and ebfe/scard the names that it waits on: there is one [Host] in a
+// process at a time.
+package pcsc
