@@ -155,3 +155,19 @@ func TestNothingWithoutSecureChannel(t *testing.T) {
 	refused("after levels that do not exist", "0")
 	run1(t, c, []step{{"8482010010" + "00112233445566778899AABBCCDDEEFF", "6985"}, {"80CA004200", "4204545345539000"}})
 }
+
+// EXTERNAL AUTHENTICATE comes right behind INITIALIZE UPDATE, or is refused.
+func TestOfferIsForTheNextCommand(t *testing.T) {
+	for _, between := range []string{"80CA9F7F00", "0084000008", "84F24002084F00AABBCCDDEEFF00", "80E40000"} {
+		c := newCard(t, testOpts(nil))
+		a := &admin{t: t, c: c}
+		answer, _, err := a.transmit(a.h.InitializeUpdate(offcard.TestKeys(), make([]byte, 8)))
+		if err != nil || a.h.Initialized(answer) != nil {
+			t.Fatal("INITIALIZE UPDATE failed")
+		}
+		send(t, c, between)
+		if _, sw, _ := a.transmit(a.h.ExternalAuthenticate(1)); sw != 0x6985 {
+			t.Errorf("EXTERNAL AUTHENTICATE behind %s: %04X", between, sw)
+		}
+	}
+}

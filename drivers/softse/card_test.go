@@ -212,6 +212,10 @@ func TestPowerOffWhileGenerating(t *testing.T) {
 		if _, err := c.PowerOn(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("power on with a context that is done: %v", err)
 		}
+		<-c.job.done
+		if c.channels[0].open || c.channels[0].selection != nil {
+			t.Error("the channel is open after the generation has ended on a card without power")
+		}
 		if _, err := c.PowerOn(t.Context()); err != nil || time.Since(start) != slowTime {
 			t.Errorf("power on after %v: %v", time.Since(start), err)
 		}
