@@ -48,11 +48,11 @@ func (g *Guard) noteSelect(n int, c apdu.Command, r apdu.Response) {
 	class := apdu.Class(c.CLA)
 	switch {
 	case r.SW.SW1() == 0x6C: // some have selected before they look at Le
-		g.doubt(n)
+		g.mayHaveSelected(n)
 	case !r.SW.Done():
 	case class.Proprietary() || class.SecureMessaging():
 		// No SELECT of ISO/IEC 7816-4, or one that hides what it selects.
-		g.doubt(n)
+		g.mayHaveSelected(n)
 		if judge(c.P2, c.Ne, r) == domain {
 			g.channels[n] = domain
 		}
@@ -74,17 +74,25 @@ func (g *Guard) noteFCI(awaited due, r apdu.Response) {
 	}
 }
 
-// set records what a SELECT has selected. A card that does not look at the
-// channel in CLA has selected it on the basic channel, and such a card is not
-// told apart until it has opened the channel.
+// set records what a SELECT has selected. On a channel that was not opened by
+// MANAGE CHANNEL nothing counts as an application.
 func (g *Guard) set(n int, k kind) {
-	if n != 0 && !g.opened[n] {
-		g.doubt(0)
-		if k == application {
-			k = unknown
-		}
+	if k != application {
+		g.mayHaveSelected(n)
+	} else if n != 0 && !g.opened[n] {
+		k = unknown
 	}
 	g.channels[n] = k
+}
+
+// mayHaveSelected doubts what a SELECT on a channel can have replaced. A card
+// that does not look at the channel in CLA has replaced what is selected on
+// the basic channel; no such card has opened another one.
+func (g *Guard) mayHaveSelected(n int) {
+	g.doubt(n)
+	if !g.opened[n] {
+		g.doubt(0)
+	}
 }
 
 // noteChannel follows MANAGE CHANNEL (ISO/IEC 7816-4, 11.1.2): a channel that
