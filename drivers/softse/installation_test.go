@@ -40,6 +40,8 @@ func TestInstall(t *testing.T) {
 		{"personalization before it is selectable", "80E62000", lv("", "", "F000000001", "", "", ""), "6985"},
 		{"make selectable", "80E60800", lv("", "", "F000000001", "04", "", ""), "009000"},
 		{"make selectable again", "80E60800", lv("", "", "F000000001", "00", "", ""), "6985"},
+		{"default selection for what is selectable", "80E60800", lv("", "", appModule, "040000", "", ""), "009000"},
+		{"and for the other again", "80E60800", lv("", "", "F000000001", "040000", "", ""), "009000"},
 		{"make selectable what is not there", "80E60800", lv("", "", "F000000009", "00", "", ""), "6A88"},
 		{"personalization of what cannot be", "80E62000", lv("", "", isdAID, "", "", ""), "6A88"},
 	} {
@@ -47,6 +49,7 @@ func TestInstall(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
 		}
 	}
+	a.expect("80F24000", "4F00", "06"+appModule+"070005F0000000010704"+"9000")
 	// F000000001 is the default application now, until it is locked.
 	if _, err := c.Reset(t.Context(), 0); err != nil {
 		t.Fatal(err)

@@ -98,7 +98,9 @@ func applicationParameters(b []byte) (value []byte, ok bool) {
 	return value, true
 }
 
-// forSelectable makes an installed instance selectable (11.5.2.3.3).
+// forSelectable makes an installed instance selectable (11.5.2.3.3). For one
+// that is selectable already it can only give the privilege to be selected by
+// default, which hosts do with this command.
 func (s *session) forSelectable(data []byte) error {
 	f := &fields{b: data}
 	f.empty()
@@ -123,11 +125,13 @@ func (s *session) forSelectable(data []byte) error {
 		return apdu.SWReferencedDataNotFound
 	case !privileges.within(allowed(in.Privileges.domain())):
 		return apdu.SWWrongData
-	case in.State != Installed:
+	case in.State != Installed && !(in.State.selectable() && privileges.selected()):
 		return apdu.SWConditionsNotSatisfied
 	}
 	return s.r.change(func() error {
-		in.State = AppReady
+		if in.State == Installed {
+			in.State = AppReady
+		}
 		in.Privileges[0] |= privileges[0] & privDefault
 		s.r.setDefault(in)
 		return nil
