@@ -1,7 +1,6 @@
 package t1
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 )
@@ -147,9 +146,8 @@ func (d *Dialect) Parse(b []byte) (Block, error) {
 	case inf > d.MaxINF:
 		return Block{}, fmt.Errorf("%w: INF field of %d bytes, %d at most", ErrFraming, inf, d.MaxINF)
 	}
-	var room [2]byte
-	if sum := d.EDC.append(room[:0], b[:header+inf]); !bytes.Equal(sum, b[header+inf:]) {
-		return Block{}, fmt.Errorf("%w: %X instead of %X", ErrChecksum, b[header+inf:], sum)
+	if !d.EDC.Check(b[:header+inf], b[header+inf:]) {
+		return Block{}, fmt.Errorf("%w: %X", ErrChecksum, b[header+inf:])
 	}
 	return Block{b[1], b[header : header+inf]}, nil
 }

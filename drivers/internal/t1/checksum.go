@@ -1,5 +1,7 @@
 package t1
 
+import "bytes"
+
 // EDC is the kind of the error detection code at the end of a block.
 type EDC uint8
 
@@ -68,4 +70,10 @@ func crc(b []byte) uint16 {
 		sum = sum>>8 ^ crcTable[byte(sum)^v]
 	}
 	return sum
+}
+
+// Check tells whether sum is the code of b, which begins with the NAD.
+func (k EDC) Check(b, sum []byte) bool {
+	var room [2]byte
+	return len(b) > 0 && bytes.Equal(k.append(room[:0], b), sum)
 }

@@ -1,0 +1,114 @@
+package i2c_test
+
+import (
+	"encoding/hex"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cloud-of-se/tses/drivers"
+	"github.com/cloud-of-se/tses/drivers/driverstest"
+	"github.com/cloud-of-se/tses/drivers/driverstest/chipsim"
+	"github.com/cloud-of-se/tses/drivers/i2c"
+)
+
+// dialects are the drivers' names with the chips that speak them.
+var dialects = []struct {
+	name   string
+	family *chipsim.Family
+}{
+	{i2c.GlobalPlatform, chipsim.GP},
+	{i2c.NXPGlobalPlatform, chipsim.NXPGP},
+	{i2c.UM11225, chipsim.SE050},
+	{i2c.IoSE, chipsim.IoSE},
+}
+
+const addr = 0x48
+
+// open makes a driver with a chip on a bus of 400 kHz.
+func open(t *testing.T, dialect string, o chipsim.Options, withReset bool) (*i2c.Dev, *chipsim.Chip) {
+	t.Helper()
+	chip := chipsim.New(o)
+	t.Cleanup(chip.Close)
+	bus := chipsim.NewI2C(400e3)
+	bus.Attach(addr, chip)
+	opts := i2c.DefaultOpts
+	opts.Dialect = dialect
+	if withReset {
+		opts.Reset = chipsim.NewResetPin(chip, opts.ResetActive)
+	}
+	se, err := i2c.New(bus, addr, &opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return se, chip
+}
+
+func TestConformance(t *testing.T) {
+	for _, d := range dialects {
+		for _, withReset := range []bool{false, true} {
+			name := d.name
+			if withReset {
+				name += ", reset pin"
+			} else if d.name == i2c.IoSE {
+				continue // a grid board has one; without it a slow command cannot be left
+			}
+			t.Run(name, func(t *testing.T) {
+				var card *driverstest.Scripted
+				driverstest.Conformance(t, func(t *testing.T) drivers.SE {
+					card = driverstest.NewScripted(driverstest.Options{})
+					se, chip := open(t, d.name, chipsim.Options{Family: d.family, Brain: card}, withReset)
+					t.Cleanup(func() { rightful(t, chip) })
+					return se
+				}, probe(d.name, &card))
+			})
+		}
+	}
+}
+
+// rightful fails the test for what the driver did against the chip's rules.
+func rightful(t *testing.T, chip *chipsim.Chip) {
+	t.Helper()
+	for _, finding := range chip.Audit() {
+		t.Errorf("%s: %s", chip, finding)
+	}
+}
+
+// probe asks for commands of all cases, as long as the dialect takes.
+func probe(dialect string, card **driverstest.Scripted) driverstest.Probe {
+	ex := func(name, command, want string) driverstest.Exchange {
+		return driverstest.Exchange{Name: name, Command: unhex(command), Want: unhex(want)}
+	}
+	p := driverstest.Probe{
+		Bubble: true,
+		Slow:   unhex("80DD7530"), SlowTime: 30 * time.Second,
+		Executed: func() int64 { return (*card).Counts().Commands },
+		Exchanges: []driverstest.Exchange{
+			ex("case 1", "805A6A82", "6A82"),
+			ex("case 2", "00B0000008", pattern(8)+"9000"),
+			ex("case 3", "00D6000004 01020304", "9000"),
+			ex("case 4", "80E0000004 0102030400", "01020304 9000"),
+			ex("61", "80610010", "6110"),
+		},
+	}
+	if dialect == i2c.IoSE {
+		return p
+	}
+	p.Exchanges = append(p.Exchanges,
+		ex("case 2, 256", "00B0000000", pattern(256)+"9000"),
+		ex("case 2 extended", "00B00000000000", pattern(65536)+"9000"),
+		ex("case 3 extended", "00D60000 000400"+pattern(1024), "9000"),
+		ex("case 4 extended", "80E00000 00FFFF"+pattern(65535)+"0000", pattern(65535)+"9000"),
+	)
+	return p
+}
+
+func pattern(n int) string { return hex.EncodeToString(driverstest.Pattern(n)) }
+
+func unhex(s string) []byte {
+	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
+	if err != nil {
+		panic(err)
+	}
+	return b
+}

@@ -1,0 +1,259 @@
+package chipbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cloud-of-se/tses/drivers/internal/t1"
+)
+
+// Bus is a chip's place on a bus. Each call is one access: address and stop, or
+// chip select from low to high. A chip that does not acknowledge is an error
+// that matches [t1.ErrRefused].
+type Bus interface {
+	Write(b []byte) error
+	Read(b []byte) error
+
+	// Limit is the most bytes that one access can have, 0 for any number.
+	Limit() int
+	// SetClock asks for a clock of at most hz from now on.
+	SetClock(hz int64) error
+}
+
+// link carries blocks over a bus; it implements [t1.Link].
+type link struct {
+	bus     Bus
+	dialect t1.Dialect
+	timing  Timing
+	ready   *ReadyLine
+	pace    pace
+
+	last  time.Time // end of the last access
+	wrote bool      // it was a write
+	buf   []byte
+}
+
+func newLink(bus Bus, ready *ReadyLine) *link {
+	return &link{bus: bus, ready: ready, pace: pace{}}
+}
+
+// Send implements [t1.Link]. A block longer than an access may be takes
+// several.
+func (l *link) Send(ctx context.Context, block []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := l.wake(); err != nil {
+		return err
+	}
+	for len(block) > 0 {
+		n := l.most(len(block))
+		l.guard()
+		if err := l.access(l.bus.Write, block[:n]); err != nil {
+			return err
+		}
+		l.wrote = true
+		block = block[n:]
+	}
+	return nil
+}
+
+// wake touches a chip that has fallen asleep. It may refuse that.
+func (l *link) wake() error {
+	t := l.timing
+	if t.Wake == 0 || t.Idle == 0 || time.Since(l.last) < t.Idle {
+		return nil
+	}
+	var touch [1]byte
+	err := l.access(l.bus.Read, touch[:])
+	if err != nil && !errors.Is(err, t1.ErrRefused) {
+		return err
+	}
+	time.Sleep(t.Wake)
+	return nil
+}
+
+// most is how many of n bytes one access can have.
+func (l *link) most(n int) int {
+	for _, limit := range [2]int{l.timing.MaxAccess, l.bus.Limit()} {
+		if limit > 0 {
+			n = min(n, limit)
+		}
+	}
+	return n
+}
+
+// guard waits until the next access is allowed, 65 ms at most.
+func (l *link) guard() {
+	if rest := time.Until(l.last.Add(l.timing.guard(l.wrote))); rest > 0 {
+		time.Sleep(rest)
+	}
+}
+
+// access makes one access.
+func (l *link) access(do func([]byte) error, b []byte) error {
+	err := do(b)
+	l.last, l.wrote = time.Now(), false
+	return err
+}
+
+// Receive implements [t1.Link].
+func (l *link) Receive(ctx context.Context, w t1.Wait) ([]byte, error) {
+	start := time.Now()
+	l.guard()
+	if err := sleep(ctx, time.Until(start.Add(l.firstLook(w)))); err != nil {
+		return nil, err
+	}
+	var missed time.Duration
+	for {
+		if err := l.ready.wait(ctx, start.Add(w.Limit)); err != nil {
+			return nil, err
+		}
+		at := time.Since(start)
+		begin, err := l.look()
+		if err != nil {
+			return nil, err
+		}
+		if len(begin) > 0 {
+			l.pace.learn(w.For, at, missed)
+			return l.rest(ctx, begin)
+		}
+		missed = at
+		if time.Since(start)+l.timing.Poll > w.Limit {
+			return nil, fmt.Errorf("%w of %v", t1.ErrTimeout, w.Limit)
+		}
+		if err := sleep(ctx, max(l.timing.Poll, l.timing.Guard)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// firstLook is when to look first. With a line that tells it there is nothing
+// to guess.
+func (l *link) firstLook(w t1.Wait) time.Duration {
+	if l.ready != nil {
+		return 0
+	}
+	return min(l.pace.first(w.For), w.Limit)
+}
+
+// look reads as many bytes as the shortest block has and returns them from the
+// first one that is not idle on; none if the chip has nothing to say.
+func (l *link) look() ([]byte, error) {
+	b := l.room(l.most(l.dialect.Shortest()))
+	err := l.access(l.bus.Read, b)
+	if errors.Is(err, t1.ErrRefused) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range b {
+		if !l.idle(b[i]) {
+			return b[i:], nil
+		}
+	}
+	return nil, nil
+}
+
+// idle tells whether b is what a chip with nothing to say sends: 00 or FF, and
+// with GPC_SPE_172 all that cannot be a NAD because a half of it is 0 or F.
+func (l *link) idle(b byte) bool {
+	if b == 0x00 || b == 0xFF {
+		return true
+	}
+	high, low := b>>4, b&0x0F
+	return l.dialect.Len == t1.Len16 && (high == 0 || high == 0xF || low == 0 || low == 0xF)
+}
+
+// rest reads on until the block that begins with begin is whole.
+func (l *link) rest(ctx context.Context, begin []byte) ([]byte, error) {
+	b := append(l.room(l.dialect.Longest())[:0], begin...)
+	if b[0] != l.dialect.FromChip {
+		return nil, l.garbage(ctx, fmt.Errorf("%w: it begins with %02X", t1.ErrFraming, b[0]))
+	}
+	for {
+		size, ok := l.dialect.Size(b)
+		if !ok {
+			size = l.dialect.Shortest()
+			if len(b) >= size {
+				size = len(b) + 1
+			}
+		}
+		if size > l.dialect.Longest() {
+			return nil, l.garbage(ctx, fmt.Errorf("%w: it tells a size of %d bytes", t1.ErrFraming, size))
+		}
+		if len(b) >= size && ok {
+			return b[:size], nil
+		}
+		if err := l.readOn(ctx, &b, size); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// readOn appends one access's bytes to b, up to size in all. The chip has begun
+// to speak; an access that it refuses is tried again a few times.
+func (l *link) readOn(ctx context.Context, b *[]byte, size int) error {
+	n := l.most(size - len(*b))
+	for try := 0; ; try++ {
+		l.guard()
+		err := l.access(l.bus.Read, (*b)[len(*b):len(*b)+n])
+		switch {
+		case err == nil:
+			*b = (*b)[:len(*b)+n]
+			return nil
+		case !errors.Is(err, t1.ErrRefused):
+			return err
+		case try == 3:
+			return fmt.Errorf("%w: the chip stops in the middle: %w", t1.ErrFraming, err)
+		}
+		if err := sleep(ctx, l.timing.Poll); err != nil {
+			return err
+		}
+	}
+}
+
+// garbage reads until the chip is silent, so that what follows is in step, and
+// returns err.
+func (l *link) garbage(ctx context.Context, err error) error {
+	for left := l.dialect.Longest(); left > 0; left -= l.dialect.Shortest() {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		l.guard()
+		b, lookErr := l.look()
+		if lookErr != nil {
+			return lookErr
+		}
+		if len(b) == 0 {
+			break
+		}
+	}
+	return err
+}
+
+// room is n bytes of the link's buffer, which the next call uses again.
+func (l *link) room(n int) []byte {
+	if cap(l.buf) < n {
+		l.buf = make([]byte, max(n, l.dialect.Longest()))
+	}
+	return l.buf[:n]
+}
+
+// sleep ends early when ctx is done.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
