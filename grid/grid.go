@@ -60,10 +60,11 @@ type slot struct {
 	// call at a time, and a waiter must be able to give up.
 	calls chan struct{}
 
-	mu    sync.Mutex
-	owner *Session // nil: nobody's, and powered off
-	since time.Time
-	atr   []byte // nil: not powered on (yet)
+	mu      sync.Mutex
+	owner   *Session // nil: nobody's, and powered off
+	since   time.Time
+	atr     []byte // nil: not powered on (yet)
+	removed bool   // it is not in the inventory any more
 }
 
 // New returns an empty inventory.

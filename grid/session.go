@@ -24,12 +24,13 @@ type Session struct {
 
 	mu     sync.Mutex
 	owned  map[*slot]struct{}
+	lost   map[string]string // SEIDs that were removed while they were owned, to the canonical one
 	closed bool
 }
 
 // NewSession returns a session that others see under name: who holds an SE.
 func (g *Grid) NewSession(name string) *Session {
-	return &Session{grid: g, name: name, owned: make(map[*slot]struct{})}
+	return &Session{grid: g, name: name, owned: make(map[*slot]struct{}), lost: make(map[string]string)}
 }
 
 // ErrClosed says that the session has ended.
@@ -41,6 +42,9 @@ var ErrClosed = errors.New("the session has ended")
 // error; then the SE stays nobody's.
 func (s *Session) PowerOn(ctx context.Context, seid string) (atr []byte, already bool, err error) {
 	sl, ok := s.grid.lookup(seid)
+	if _, lost := s.Lost(seid); lost && !ok {
+		return nil, false, fmt.Errorf("%s: power on: %w: %w", seid, drivers.ErrNoCard, drivers.ErrRemoved)
+	}
 	if !ok {
 		return nil, false, unknown(seid)
 	}
@@ -55,6 +59,7 @@ func (s *Session) PowerOn(ctx context.Context, seid string) (atr []byte, already
 			already = atr != nil
 			return err
 		}
+		s.found(seid)
 		if atr, err = sl.se.PowerOn(ctx); err != nil {
 			err = fmt.Errorf("%s: power on: %w", sl.seid, err)
 			return errors.Join(err, s.powerOff(sl))
@@ -104,6 +109,9 @@ func (s *Session) Transmit(ctx context.Context, seid string, command []byte) (re
 // off already is left so. It fails with [ErrUnknown] or an [*InUseError]; an
 // error of the driver is returned too, and the SE is free all the same.
 func (s *Session) PowerOff(seid string) error {
+	if s.found(seid) {
+		return nil
+	}
 	sl, err := s.own(seid)
 	if errors.Is(err, drivers.ErrPoweredOff) {
 		return nil
@@ -143,6 +151,9 @@ func (s *Session) Close() error {
 
 // own finds an SE that this session has powered on.
 func (s *Session) own(seid string) (*slot, error) {
+	if _, lost := s.Lost(seid); lost {
+		return nil, removed(seid)
+	}
 	sl, ok := s.grid.lookup(seid)
 	if !ok {
 		return nil, unknown(seid)
@@ -159,7 +170,7 @@ func (s *Session) own(seid string) (*slot, error) {
 func (s *Session) release(sl *slot) error {
 	sl.calls <- struct{}{} // a driver obeys its context: the wait ends
 	defer func() { <-sl.calls }()
-	if err := sl.ownedByLocked(s); err != nil {
+	if !sl.isOf(s) {
 		return nil // released by a call at the same time
 	}
 	return s.powerOff(sl)
@@ -188,10 +199,12 @@ func (s *Session) powerOff(sl *slot) error {
 func (sl *slot) peek(s *Session) (atr []byte, err error) {
 	sl.mu.Lock()
 	defer sl.mu.Unlock()
-	switch sl.owner {
-	case nil:
+	switch {
+	case sl.removed:
+		return nil, unknown(sl.seid)
+	case sl.owner == nil:
 		return nil, nil
-	case s:
+	case sl.owner == s:
 		return slices.Clone(sl.atr), nil
 	}
 	return nil, sl.inUse()
@@ -210,6 +223,9 @@ func (sl *slot) claim(s *Session) (atr []byte, err error) {
 	}
 	sl.mu.Lock()
 	defer sl.mu.Unlock()
+	if sl.removed { // since it was looked at
+		return nil, unknown(sl.seid)
+	}
 	sl.owner, sl.since = s, time.Now()
 	s.owned[sl] = struct{}{}
 	return nil, nil
@@ -251,10 +267,12 @@ func (sl *slot) ownedByLocked(s *Session) error {
 }
 
 func (sl *slot) ownedBy(s *Session) error {
-	switch sl.owner {
-	case s:
+	switch {
+	case sl.owner == s && sl.removed:
+		return removed(sl.seid)
+	case sl.owner == s:
 		return nil
-	case nil:
+	case sl.owner == nil:
 		return fmt.Errorf("%s: %w", sl.seid, drivers.ErrPoweredOff)
 	}
 	return sl.inUse()

@@ -50,6 +50,9 @@ func (s *Session) Exists(seid string) bool {
 
 func (s *Session) canonical(seid string) (string, error) {
 	canonical, ok := s.grid.Canonical(seid)
+	if !ok { // removed while it was this session's: the grid says so
+		canonical, ok = s.ses.Lost(seid)
+	}
 	if !ok || !s.policy.MaySee(s.cred, seid) {
 		return "", fmt.Errorf("%w: %.64q", grid.ErrUnknown, seid)
 	}
