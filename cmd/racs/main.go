@@ -1,7 +1,7 @@
 // Command racs uses the secure elements of a TSES from the command line.
 //
 //	racs -server HOST:PORT -ca ca.pem -cred user.pem list
-//	racs apdu soft1 00A4040000 0084000008
+//	racs apdu soft1 80CA9F7F00 0084000008
 //
 // The server and the files may come from RACS_SERVER, RACS_CA and RACS_CRED.
 // "racs help" says what there is, "racs doctor" what is wrong when nothing
