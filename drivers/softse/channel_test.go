@@ -3,6 +3,8 @@ package softse
 import (
 	"strings"
 	"testing"
+
+	"github.com/cloud-of-se/tses/apdu"
 )
 
 const (
@@ -179,4 +181,24 @@ func TestResetClosesChannels(t *testing.T) {
 		t.Fatal(err)
 	}
 	run1(t, c, []step{{"0112000003", "6881"}, {"0010000001EE", "6D00"}})
+}
+
+// An application that refuses its selection leaves the channel as it was.
+func TestRefusedSelection(t *testing.T) {
+	opts := testOpts(nil)
+	opts.Preinstalled = []Instance{
+		{Package: testPackage, Module: testModule, AID: testModule},
+		{Package: testPackage, Module: testModule, AID: "\xF0\x00\x00\x00\x01"},
+	}
+	c := newCard(t, opts)
+	run1(t, c, []step{{"0070000001", "019000"}, {"01A4040C06F05453455301", "9000"}})
+	for _, aid := range []string{"\xF0\x00\x00\x00\x01", string(testModule)} {
+		c.registry.Find(apdu.AID(aid), nil).App.(*testApp).refuse = true
+	}
+	run1(t, c, []step{
+		{"01A4040C05F000000001", "6985"},
+		{"0112000003", "0000039000"},
+		{"0170000001", "6985"}, // the application of channel 1 for the new one
+		{"0212000003", "6881"},
+	})
 }
