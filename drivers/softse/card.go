@@ -111,7 +111,7 @@ func (c *Card) String() string { return "softse(" + c.name + ")" }
 
 // PowerOn is part of [drivers.SE].
 func (c *Card) PowerOn(ctx context.Context) ([]byte, error) {
-	if err := c.ready(ctx); err != nil {
+	if err := c.ready(ctx, false); err != nil {
 		return nil, fmt.Errorf("%s: power on: %w", c, err)
 	}
 	return c.reset(), nil
@@ -120,11 +120,7 @@ func (c *Card) PowerOn(ctx context.Context) ([]byte, error) {
 // Reset is part of [drivers.SE]. A program knows no difference between cold
 // and warm.
 func (c *Card) Reset(ctx context.Context, kind drivers.ResetKind) ([]byte, error) {
-	err := c.ready(ctx)
-	if err == nil && !c.on {
-		err = drivers.ErrPoweredOff
-	}
-	if err != nil {
+	if err := c.ready(ctx, true); err != nil {
 		return nil, fmt.Errorf("%s: %s reset: %w", c, kind, err)
 	}
 	return c.reset(), nil
@@ -168,14 +164,17 @@ func (c *Card) Close() error {
 	return nil
 }
 
-// ready tells whether the card can take a call, and waits for the command of
-// an earlier one that may still run.
-func (c *Card) ready(ctx context.Context) error {
+// ready tells whether the card can take a call, one that needs power or not,
+// and waits for the command of an earlier one that may still run.
+func (c *Card) ready(ctx context.Context, power bool) error {
 	if c.registry == nil {
 		return ErrClosed
 	}
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if power && !c.on {
+		return drivers.ErrPoweredOff
 	}
 	return c.settle(ctx)
 }
@@ -183,11 +182,7 @@ func (c *Card) ready(ctx context.Context) error {
 // Transmit is part of [drivers.SE].
 func (c *Card) Transmit(ctx context.Context, command []byte) (answer []byte, err error) {
 	defer contain(c, &err)
-	err = c.ready(ctx)
-	if err == nil && !c.on {
-		err = drivers.ErrPoweredOff
-	}
-	if err != nil {
+	if err := c.ready(ctx, true); err != nil {
 		return nil, fmt.Errorf("%s: transmit: %w", c, err)
 	}
 	cmd, err := apdu.Parse(command)

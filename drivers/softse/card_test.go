@@ -212,6 +212,9 @@ func TestPowerOffWhileGenerating(t *testing.T) {
 		if _, err := c.PowerOn(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("power on with a context that is done: %v", err)
 		}
+		if _, err := c.Transmit(t.Context(), make([]byte, 4)); !errors.Is(err, drivers.ErrPoweredOff) || time.Since(start) != time.Second {
+			t.Errorf("transmit after %v: %v", time.Since(start), err)
+		}
 		<-c.job.done
 		if c.channels[0].open || c.channels[0].selection != nil {
 			t.Error("the channel is open after the generation has ended on a card without power")

@@ -25,7 +25,10 @@
 // known test keys 40 41 .. 4F (AES-128), three times the same: whoever can
 // reach it can manage it. PUT KEY with P1 30 replaces them; INITIALIZED and
 // SECURED are then reached by SET STATUS. Key sets have versions 01 to 7F, of
-// three AES keys of one size with identifiers 1 (ENC), 2 (MAC), 3 (DEK).
+// three AES keys of one size with identifiers 1 (ENC), 2 (MAC), 3 (DEK). A
+// locked card (CARD_LOCKED) has its issuer security domain alone, and that can
+// only be asked and SET STATUS. A terminated one answers GET DATA for ever: a
+// fresh card takes a fresh store.
 //
 // # Failed authentications
 //
