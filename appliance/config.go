@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +36,9 @@ type config struct {
 		Trust []string `toml:"trust"`
 		Rules []rule   `toml:"rule"`
 	} `toml:"access"`
+	PCSC struct {
+		Readers bool `toml:"readers"` // serve every card that is found
+	} `toml:"pcsc"`
 	Elements []elementConfig `toml:"element"`
 }
 
@@ -49,6 +53,11 @@ type elementConfig struct {
 	SEID    string   `toml:"seid"`
 	Driver  string   `toml:"driver"`
 	Aliases []string `toml:"aliases"`
+
+	// Of the driver pcsc: globs for the reader's name and the card's answer to
+	// reset in hex.
+	Reader string `toml:"reader"`
+	ATR    string `toml:"atr"`
 }
 
 // duration is a time.Duration that TOML writes as "30s".
@@ -128,8 +137,11 @@ func (c config) check() error {
 		if e.SEID == "" {
 			return fmt.Errorf("element %d has no seid", i+1)
 		}
-		if _, ok := openers[e.Driver]; !ok {
+		if !slices.Contains(driverNames(), e.Driver) {
 			return fmt.Errorf("element %q: driver %q is not known; there is %s", e.SEID, e.Driver, strings.Join(driverNames(), ", "))
+		}
+		if err := e.checkReader(); err != nil {
+			return fmt.Errorf("element %q: %w", e.SEID, err)
 		}
 	}
 	return nil

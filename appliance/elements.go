@@ -21,12 +21,14 @@ const (
 	elementsDir  = "elements"
 )
 
-// openers open the drivers that the configuration can name.
+// openers open the drivers that the configuration can name, but for pcscDriver.
 var openers = map[string]func(state string, e elementConfig) (drivers.SE, io.Closer, error){
 	"softse": openSoftSE,
 }
 
-func driverNames() []string { return slices.Sorted(maps.Keys(openers)) }
+func driverNames() []string {
+	return append([]string{pcscDriver}, slices.Sorted(maps.Keys(openers))...)
+}
 
 // openElements puts every configured SE into a grid. One that cannot be opened
 // is logged and stands in the grid as absent; the others serve. close ends the
@@ -41,11 +43,16 @@ func openElements(c config, state string, log *slog.Logger) (g *grid.Grid, close
 		}
 		return errors.Join(errs...)
 	}
+	host := newReaders(g, c.PCSC.Readers, log)
 	for _, e := range c.Elements {
 		if err := grid.CheckSEID(e.SEID); err != nil {
 			return nil, nil, errors.Join(err, close())
 		}
-		se, closer, err := openers[e.Driver](state, e)
+		open := openers[e.Driver]
+		if e.Driver == pcscDriver {
+			open = host.open
+		}
+		se, closer, err := open(state, e)
 		if err != nil {
 			log.Error("element is out of service", "seid", e.SEID, "err", err)
 			se = absent{name: fmt.Sprintf("%s(%s)", e.Driver, e.SEID), why: err}
@@ -57,6 +64,8 @@ func openElements(c config, state string, log *slog.Logger) (g *grid.Grid, close
 			return nil, nil, errors.Join(err, close())
 		}
 	}
+	closers = append(closers, host)
+	host.start() // last: a SEID of the configuration is not taken by a card that is found
 	return g, close, nil
 }
 

@@ -49,10 +49,32 @@
 //	name = "bob"                    # or serial = "4f…"
 //	se   = ["soft1", "sim*"]
 //
+//	[pcsc]
+//	readers = true                  # default false: serve every card in a reader of this host
+//
 //	[[element]]                     # one or more replace soft1 and soft2
 //	seid    = "soft1"
 //	driver  = "softse"
 //	aliases = ["token"]
+//
+//	[[element]]                     # a card in a reader of this host
+//	seid    = "sim1"
+//	driver  = "pcsc"
+//	reader  = "ACS ACR39U*"         # reader, atr or both, globs with * and ?
+//	atr     = "3B9F96*"             # the card's answer to reset in hex
+//
+// # Readers
+//
+// Cards in the readers of the host's pcscd need a TSES that was built with
+// -tags pcsc, and for that cgo and libpcsclite-dev:
+//
+//	go build -tags pcsc ./appliance
+//
+// A [[element]] of the driver pcsc is there whether its card is or not; a glob
+// that fits several readers takes the first that is free. With pcsc.readers,
+// every other card is served while it is in its reader, under a SEID made of
+// the reader's name and a hash of name, slot and answer to reset: the log and
+// LIST show it. An SE that is on is kept from all other programs of the host.
 package main
 
 import (
