@@ -5,10 +5,7 @@ import "context"
 // waiter is a program that waits for a change of a reader. It is answered
 // once: by the change, by SCardCancel, or by its own end of waiting. Who
 // answers has taken it out of the session first.
-type waiter struct {
-	cancel context.CancelFunc
-	done   chan struct{}
-}
+type waiter struct{ cancel context.CancelFunc }
 
 // wait answers with the readers as they are and registers for the next change.
 // No change falls between the two.
@@ -19,14 +16,11 @@ func (c *session) wait() error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
-	w := &waiter{cancel: cancel, done: make(chan struct{})}
+	w := &waiter{cancel: cancel}
 	c.waiting.Lock()
 	c.waiter = w
 	c.waiting.Unlock()
-	c.wg.Add(1)
-	go func() {
-		defer c.wg.Done()
-		defer close(w.done)
+	c.wg.Go(func() {
 		select {
 		case <-changed:
 			if c.claim(w) {
@@ -34,7 +28,7 @@ func (c *session) wait() error {
 			}
 		case <-ctx.Done():
 		}
-	}()
+	})
 	return nil
 }
 
@@ -50,9 +44,8 @@ func (c *session) claim(w *waiter) bool {
 	return true
 }
 
-// endWait ends a wait that has not been answered and waits for its goroutine;
-// it tells whether there was one. What is not a success is told to the
-// program.
+// endWait ends a wait that has not been answered and tells whether there was
+// one. What is not a success is told to the program.
 func (c *session) endWait(tell Code) bool {
 	c.waiting.Lock()
 	w := c.waiter
@@ -60,7 +53,6 @@ func (c *session) endWait(tell Code) bool {
 	if !c.claim(w) {
 		return false
 	}
-	<-w.done
 	if tell != Success {
 		c.signal(tell)
 	}

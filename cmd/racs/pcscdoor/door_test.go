@@ -109,6 +109,40 @@ func TestTSESGoesAndComes(t *testing.T) {
 	}
 }
 
+// A program that does nothing learns that the session of its SE is lost, even
+// where all else is well.
+func TestSessionOfOneSEIsLost(t *testing.T) {
+	n, d := start(t, map[string]drivers.SE{"one": scripted("one")})
+	conn, err := program(t, d).Connect(within(t), "one", pcsclite.Shared, pcsclite.ProtocolAny)
+	must(t, err)
+	watcher := program(t, d)
+	n.cutBehind(1) // the door's own is the first
+	until(t, watcher, "one", pcsclite.Absent)
+	until(t, watcher, "one", pcsclite.Present)
+	wantCode(t, conn.Status(within(t)), pcsclite.WRemovedCard)
+}
+
+// An SE that fails is given back: its session ends.
+func TestSEThatFailsIsGivenBack(t *testing.T) {
+	se := scripted("one")
+	n := newNetwork(t, tses(t, map[string]drivers.SE{"one": se}))
+	d := openDoor(t, n, Options{}, inTheField) // which does not come back for it within the test
+	conn, err := program(t, d).Connect(within(t), "one", pcsclite.Shared, pcsclite.ProtocolAny)
+	must(t, err)
+	se.SetFault(driverstest.Removed)
+	_, err = conn.Transmit(within(t), selectAny)
+	wantCode(t, err, pcsclite.WRemovedCard)
+	se.SetFault(driverstest.Healthy)
+	other, err := n.dial(within(t))
+	must(t, err)
+	defer other.Close()
+	_, err = other.PowerOn(within(t), "one")
+	for start := time.Now(); err != nil && time.Since(start) < time.Second; time.Sleep(time.Millisecond) {
+		_, err = other.PowerOn(within(t), "one")
+	}
+	must(t, err)
+}
+
 // A restart that is over before anybody asks is not seen by programs that did
 // nothing.
 func TestCutIsMendedUnseen(t *testing.T) {

@@ -101,13 +101,18 @@ func (n *network) carry(to, from net.Conn) {
 }
 
 // cut ends all connections.
-func (n *network) cut() {
+func (n *network) cut() { n.cutBehind(0) }
+
+// cutBehind ends all connections but the first k, in the order in which they
+// were made.
+func (n *network) cutBehind(k int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, c := range n.conns {
+	k = min(2*k, len(n.conns)) // each has two ends
+	for _, c := range n.conns[k:] {
 		c.Close()
 	}
-	n.conns = nil
+	n.conns = n.conns[:k]
 }
 
 // hold stops the flow of data until the function that it returns is called.
