@@ -1,35 +1,38 @@
 package softse
 
-// historical are the historical bytes (ISO/IEC 7816-4, 12.1.1): category 80,
-// then compact-TLV objects. The last byte of the card capabilities is put in
-// by [buildATR].
-//
-//	31 C1        card service data: selection by full and by partial DF name, no MF
-//	73 C0 01 xx  card capabilities: the same; data units of one byte; xx below
-//	64 ....      pre-issuing data: "TSES"
-var historical = [...]byte{0x80, 0x31, 0xC1, 0x73, 0xC0, 0x01, 0x00, 0x64, 'T', 'S', 'E', 'S'}
+import "github.com/cloud-of-se/tses/apdu"
 
+// Values in the historical bytes (ISO/IEC 7816-4, 12.1.1).
 const (
-	capabilityByte = 6    // where xx stands
-	capChaining    = 0x80 // command chaining
-	capExtended    = 0x40 // extended Lc and Le
-	capChannels    = 0x1B // channel numbers assigned by the card or by the terminal, 4 channels
+	serviceData     = 0xC1 // selection by full and by partial DF name; no MF
+	dataUnitOfAByte = 0x01 // data coding byte
 )
 
 // buildATR is the answer to reset (ISO/IEC 7816-3, 8.2): T=0 alone, or T=1
-// with the largest information field (IFSC 254) and TCK.
-func buildATR(t0 bool) []byte {
-	h := historical
+// with the largest information field. The historical bytes tell what the card
+// can do, and that it is a TSES's.
+func buildATR(t0 bool) ([]byte, error) {
+	can := apdu.CardCapabilities{
+		Selection: apdu.SelectByFullName | apdu.SelectByPartialName,
+		Coding:    dataUnitOfAByte,
+		Features:  apdu.CommandChaining | apdu.ChannelNumberByCard | apdu.ChannelNumberByTerminal | (Channels - 1),
+	}
+	if !t0 {
+		can.Features |= apdu.ExtendedLength
+	}
+	historical, err := apdu.Historical{Category: 0x80, Objects: []apdu.CompactTLV{
+		{Tag: apdu.CompactServiceData, Value: []byte{serviceData}},
+		can.TLV(),
+		{Tag: apdu.CompactPreIssuingData, Value: []byte("TSES")},
+	}}.Bytes()
+	if err != nil {
+		return nil, err
+	}
 	if t0 {
-		h[capabilityByte] = capChaining | capChannels
-		return append([]byte{0x3B, byte(len(h))}, h[:]...)
+		return apdu.NewATR(historical, 0).Bytes()
 	}
-	h[capabilityByte] = capChaining | capExtended | capChannels
-	atr := []byte{0x3B, 0x80 | byte(len(h)), 0x81, 0x31, 0xFE, 0x45}
-	atr = append(atr, h[:]...)
-	var tck byte
-	for _, b := range atr[1:] {
-		tck ^= b
-	}
-	return append(atr, tck)
+	atr := apdu.NewATR(historical, 1, 1)    // T=1 in TD(1), its parameters behind TD(2)
+	atr.Groups[2].TA = apdu.Interface(254)  // IFSC
+	atr.Groups[2].TB = apdu.Interface(0x45) // BWI 4, CWI 5
+	return atr.Bytes()
 }

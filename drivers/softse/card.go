@@ -46,7 +46,11 @@ func New(opts Opts) (*Card, error) {
 	if opts.Rand == nil {
 		opts.Rand = rand.Reader
 	}
-	c := &Card{name: opts.Name, atr: buildATR(opts.T0), t0: opts.T0, store: opts.Store, report: opts.Report}
+	atr, err := buildATR(opts.T0)
+	if err != nil {
+		return nil, fmt.Errorf("software SE %s: answer to reset: %w", opts.Name, err)
+	}
+	c := &Card{name: opts.Name, atr: atr, t0: opts.T0, store: opts.Store, report: opts.Report}
 	if err := c.open(opts); err != nil {
 		return nil, fmt.Errorf("%s: %w", c, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cloud-of-se/tses/apdu"
 	"github.com/cloud-of-se/tses/drivers"
 	"github.com/cloud-of-se/tses/drivers/driverstest"
 	"github.com/cloud-of-se/tses/drivers/softse/gp"
@@ -51,22 +52,19 @@ func TestATR(t *testing.T) {
 		t0   bool
 		want string
 	}{
-		{false, "3b8c8131fe458031c173c001db6454534553"},
+		{false, "3b8c8131fe458031c173c001db6454534553eb"},
 		{true, "3b0c8031c173c0019b6454534553"},
 	} {
-		got := buildATR(tt.t0)
-		if !tt.t0 {
-			var x byte
-			for _, b := range got[1:] {
-				x ^= b
-			}
-			if x != 0 {
-				t.Errorf("ATR %x: T0 to TCK make %02x, want 0", got, x)
-			}
-			got = got[:len(got)-1]
+		got, err := buildATR(tt.t0)
+		if err != nil || hex.EncodeToString(got) != tt.want {
+			t.Errorf("ATR with T0=%v is %x %v, want %s", tt.t0, got, err, tt.want)
 		}
-		if hex.EncodeToString(got) != tt.want {
-			t.Errorf("ATR with T0=%v is %x, want %s", tt.t0, got, tt.want)
+		atr, err := apdu.ParseATR(got)
+		if err != nil || !atr.Offers(1) == !tt.t0 {
+			t.Errorf("ATR %x: T=1 %v, %v", got, atr.Offers(1), err)
+		}
+		if p := atr.T1(); !tt.t0 && (p.IFSC != 254 || p.BWI != 4 || p.CWI != 5) {
+			t.Errorf("ATR %x: %+v", got, p)
 		}
 	}
 }

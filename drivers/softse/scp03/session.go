@@ -103,9 +103,6 @@ func cmacOf(key []byte) (*cmac, error) {
 // CardCryptogram is the card's proof, for the answer to INITIALIZE UPDATE.
 func (s *Session) CardCryptogram() []byte { return s.cardCryptogram }
 
-// Level is the security level that [Session.Authenticate] set.
-func (s *Session) Level() Level { return s.level }
-
 // WellFormed tells whether EXTERNAL AUTHENTICATE has a level that exists and
 // the right length, so that it can be judged at all.
 func (s *Session) WellFormed(c apdu.Command) bool {
