@@ -158,6 +158,13 @@ func TestAuthorizedManagement(t *testing.T) {
 	if got := s.install("0C", appPackage, appModule, "F000000001", "00"); got != "009000" {
 		t.Fatal(got)
 	}
+	for _, tt := range []struct{ header, data, want string }{ // what a reset selects is the issuer's to say
+		{"80E60C00", lv(appPackage, appModule, "F000000002", "04", "", ""), "6985"},
+		{"80E60800", lv("", "", "F000000001", "04", "", ""), "6985"},
+		{"80F28002", "4F00", "6A88"},
+	} {
+		s.expect(tt.header, tt.data, tt.want)
+	}
 	s.expect("80E61000", lv(below, "", "F000000001", "", "", ""), "009000")
 	s.expect("80E61000", lv(ssdModule+"02", "", "F000000001", "", "", ""), "6985") // not below it
 	s.expect("80E61000", lv(below, "", appModule, "", "", ""), "6A88")             // not its own

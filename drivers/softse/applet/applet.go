@@ -31,7 +31,8 @@ type Module struct {
 	// Install makes a new instance with the application-specific parameters
 	// (the value of tag C9) of INSTALL [for install]; an [apdu.SW] as error
 	// is the answer to that command. It must not call [Card.Commit]: the
-	// installation as a whole is committed when it is complete.
+	// installation as a whole is committed when it is complete. params is to be
+	// read during the call only.
 	Install func(card Card, instance apdu.AID, params []byte) (Application, error)
 
 	// Load makes the instance again from what its Save wrote. The state is

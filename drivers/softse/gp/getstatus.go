@@ -78,7 +78,7 @@ func (s *session) entries(p1 byte, tlv bool, query []byte) (all [][]byte, err er
 	search := apdu.AID(objects[0].Value)
 	switch p1 {
 	case listIssuer:
-		if in := s.r.Issuer(); in.AID.Matches(search) {
+		if in := s.r.Issuer(); s.d.issuer() && in.AID.Matches(search) {
 			all = append(all, s.r.entry(in, tlv))
 		}
 	case listApps:

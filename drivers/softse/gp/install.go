@@ -63,6 +63,9 @@ func (s *session) forInstall(c apdu.Command) error {
 	if i.params, ok = applicationParameters(params); !ok {
 		return apdu.SWWrongData
 	}
+	if privileges.selected() && !s.d.issuer() {
+		return apdu.SWConditionsNotSatisfied // what a reset selects is the issuer's to say
+	}
 	i.privileges = privileges
 	return s.r.change(func() error {
 		_, err := s.r.install(i)
@@ -125,6 +128,8 @@ func (s *session) forSelectable(data []byte) error {
 		return apdu.SWReferencedDataNotFound
 	case !privileges.within(allowed(in.Privileges.domain())):
 		return apdu.SWWrongData
+	case privileges.selected() && !s.d.issuer():
+		return apdu.SWConditionsNotSatisfied
 	case in.State != Installed && !(in.State.selectable() && privileges.selected()):
 		return apdu.SWConditionsNotSatisfied
 	}
