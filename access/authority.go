@@ -49,7 +49,10 @@ var ErrAuthority = errors.New("there is a CA here already")
 // state directory. It never replaces a CA: where there is one it fails with
 // [ErrAuthority], and a key that is there without its certificate, as after a
 // power cut, gets a certificate under which what it has signed stays good.
-func CreateAuthority(dir string) (*Authority, error) {
+func CreateAuthority(dir string) (*Authority, error) { return createAuthority(dir, 0) }
+
+// createAuthority makes a CA with so many CAs at most below it.
+func createAuthority(dir string, pathLen int) (*Authority, error) {
 	if _, err := os.Lstat(filepath.Join(dir, caFile)); !errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.Join(fmt.Errorf("%s: %w", dir, ErrAuthority), err)
 	}
@@ -58,7 +61,7 @@ func CreateAuthority(dir string) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("CA key: %w", err)
 	}
-	der, err := selfSigned(key)
+	der, err := selfSigned(key, pathLen)
 	if err != nil {
 		return nil, fmt.Errorf("CA certificate: %w", err)
 	}
@@ -100,7 +103,7 @@ func authorityKey(dir string) (crypto.Signer, error) {
 
 // selfSigned makes a CA certificate. Its subject is that of the key, so that
 // another one for the same key stands in for it.
-func selfSigned(key crypto.Signer) ([]byte, error) {
+func selfSigned(key crypto.Signer, pathLen int) ([]byte, error) {
 	public, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
 		return nil, err
@@ -113,7 +116,8 @@ func selfSigned(key crypto.Signer) ([]byte, error) {
 		NotAfter:              time.Now().Add(caLife),
 		IsCA:                  true,
 		BasicConstraintsValid: true,
-		MaxPathLenZero:        true,
+		MaxPathLen:            pathLen,
+		MaxPathLenZero:        pathLen == 0,
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	return x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
@@ -245,11 +249,17 @@ func (a *Authority) ServerCertificate(names []string) (*tls.Certificate, error) 
 
 // serves tells whether a server certificate will do for a while.
 func (a *Authority) serves(cert *x509.Certificate, names []string) bool {
-	covered := !slices.ContainsFunc(names, func(name string) bool { return cert.VerifyHostname(name) != nil })
-	return covered && cert.CheckSignatureFrom(a.cert) == nil && time.Until(cert.NotAfter) > renewAhead
+	return a.covers(cert, names) && time.Until(cert.NotAfter) > renewAhead
 }
 
-// sign completes the template and returns the certificate, and it and its new
+// covers tells whether a certificate of this CA is for all of the names.
+func (a *Authority) covers(cert *x509.Certificate, names []string) bool {
+	covered := !slices.ContainsFunc(names, func(name string) bool { return cert.VerifyHostname(name) != nil })
+	return covered && cert.CheckSignatureFrom(a.cert) == nil
+}
+
+// sign completes the template, whose validity begins now unless it says
+// otherwise, and returns the certificate, and it and its new
 // key as PEM.
 func (a *Authority) sign(tmpl *x509.Certificate, life time.Duration) (*x509.Certificate, []byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -257,8 +267,10 @@ func (a *Authority) sign(tmpl *x509.Certificate, life time.Duration) (*x509.Cert
 		return nil, nil, err
 	}
 	tmpl.SerialNumber = newSerial()
-	tmpl.NotBefore = time.Now().Add(-backdate)
-	tmpl.NotAfter = time.Now().Add(life)
+	if tmpl.NotBefore.IsZero() {
+		tmpl.NotBefore = time.Now().Add(-backdate)
+	}
+	tmpl.NotAfter = tmpl.NotBefore.Add(backdate + life)
 	if tmpl.NotAfter.After(a.cert.NotAfter) {
 		tmpl.NotAfter = a.cert.NotAfter
 	}
@@ -294,6 +306,14 @@ func encodeKey(key crypto.Signer) ([]byte, error) {
 	}
 	defer clear(der)
 	return pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der}), nil
+}
+
+func decodeCert(text []byte) (*x509.Certificate, error) {
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, errors.New("no PEM file with a CERTIFICATE")
+	}
+	return x509.ParseCertificate(block.Bytes)
 }
 
 const keyBlock = "PRIVATE KEY" // RFC 5958, PKCS #8

@@ -1,0 +1,269 @@
+package access
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// A box is a TSES whose owner's CA is elsewhere: with the person who made its
+// SD card. It carries a CA of its own, the box CA, which the owner's has signed
+// and which is good for nothing but server certificates in the box's names. So
+// the box can make its server key itself, and what is on its card can stand for
+// no other box and let nobody in, not even into itself.
+//
+// The files of a box that its card brings, in one directory:
+const (
+	boxNameFile    = "name"         // "tses-1a2b", and further DNS names, one a line
+	boxOwnerFile   = "owner-ca.pem" // the owner's CA, whose credentials are let in
+	boxCAFile      = "box-ca.pem"
+	boxKeyFile     = "box-ca.key"
+	boxRevokedFile = "revoked" // serial numbers that were revoked when the card was made, one a line
+)
+
+// CreateOwner is [CreateAuthority] for the CA of an owner of boxes: it may sign
+// the CAs of boxes too.
+func CreateOwner(dir string) (*Authority, error) { return createAuthority(dir, 1) }
+
+// BoxIdentity is what an owner gives a box besides their trust.
+type BoxIdentity struct {
+	Names   []string // DNS names; the first is the box's own, as CheckBoxName has it
+	CertPEM []byte   // the box CA's certificate
+	KeyPEM  []byte   // and its key, which only the box has to have
+}
+
+// boxName is a host name that a box can have in its local network.
+var boxName = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$`)
+
+// CheckBoxName tells why a name cannot be that of a box: it is the first label
+// of its name in the local network, NAME.local.
+func CheckBoxName(name string) error {
+	if !boxName.MatchString(name) {
+		return fmt.Errorf("box name %.60q: want 1 to 40 lower-case letters, digits and '-', the first a letter", name)
+	}
+	return nil
+}
+
+// IssueBox makes a box CA (ECDSA P-256) for the box's name, that name in the
+// domain local, and further DNS names. An old identity's key is used again, so
+// that the box can be given other names. X.509 name constraints (RFC 5280,
+// 4.2.1.10) keep the box CA to these names and from all IP addresses, the
+// extended key usage keeps it to server certificates.
+func (a *Authority) IssueBox(name string, more []string, old *BoxIdentity) (*BoxIdentity, error) {
+	names, err := BoxNames(name, more)
+	if err != nil {
+		return nil, err
+	}
+	if a.cert.MaxPathLen < 1 {
+		return nil, fmt.Errorf("box %s: the CA in %s may not sign that of a box; begin a directory for an owner of boxes", name, a.dir)
+	}
+	var key crypto.Signer
+	if old != nil {
+		key, err = decodeKey(old.KeyPEM)
+	} else {
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("box %s: key: %w", name, err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, boxTemplate(names, a.cert), a.cert, key.Public(), a.key)
+	if err != nil {
+		return nil, fmt.Errorf("box %s: certificate: %w", name, err)
+	}
+	keyPEM, err := encodeKey(key)
+	return &BoxIdentity{Names: names, CertPEM: encodeCert(der), KeyPEM: keyPEM}, err
+}
+
+// BoxNames are the DNS names of a box: its own, that in the domain local, and
+// more. There are no IP addresses among them: those of a box change.
+func BoxNames(name string, more []string) ([]string, error) {
+	if err := CheckBoxName(name); err != nil {
+		return nil, err
+	}
+	names := []string{name, name + ".local"}
+	for _, dns := range more {
+		dns = strings.ToLower(dns)
+		if net.ParseIP(dns) != nil || !dnsName.MatchString(dns) {
+			return nil, fmt.Errorf("box %s: %.80q is no DNS name; clients that know an IP address alone say which box they want by its name", name, dns)
+		}
+		if !slices.Contains(names, dns) {
+			names = append(names, dns)
+		}
+	}
+	return names, nil
+}
+
+var dnsName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+
+// boxTemplate is the certificate of a box CA. It lives as long as the owner's:
+// a box may be somewhere without a clock for years, and losing a card is
+// answered by taking its name from it, not by waiting.
+func boxTemplate(names []string, owner *x509.Certificate) *x509.Certificate {
+	everyIP := []*net.IPNet{
+		{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)},
+		{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)},
+	}
+	return &x509.Certificate{
+		SerialNumber:                newSerial(),
+		Subject:                     pkix.Name{CommonName: "TSES box " + names[0]},
+		NotBefore:                   owner.NotBefore,
+		NotAfter:                    owner.NotAfter,
+		IsCA:                        true,
+		BasicConstraintsValid:       true,
+		MaxPathLenZero:              true,
+		KeyUsage:                    x509.KeyUsageCertSign,
+		ExtKeyUsage:                 []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		PermittedDNSDomainsCritical: true,
+		PermittedDNSDomains:         names,
+		ExcludedIPRanges:            everyIP,
+	}
+}
+
+// Files are the files of a box that its card brings, by name. revoked are the
+// serial numbers that the owner has revoked so far.
+func (b *BoxIdentity) Files(owner *Authority, revoked []string) map[string]string {
+	return map[string]string{
+		boxNameFile:    strings.Join(b.Names, "\n") + "\n",
+		boxOwnerFile:   string(encodeCert(owner.cert.Raw)),
+		boxCAFile:      string(b.CertPEM),
+		boxKeyFile:     string(b.KeyPEM),
+		boxRevokedFile: strings.Join(append(revoked, ""), "\n"),
+	}
+}
+
+// Box is the box that this TSES is.
+type Box struct {
+	owner *x509.Certificate
+	names []string
+	ca    Authority // its dir is the state directory
+}
+
+// OpenBox reads the files of a box and, on its first run, makes the registry
+// in its state directory. What the owner had revoked when the card was made is
+// revoked.
+func OpenBox(dir, state string) (*Box, error) {
+	b, err := readBox(dir, state)
+	if err != nil {
+		return nil, fmt.Errorf("box in %s: %w; make the SD card again", dir, err)
+	}
+	registry := b.Registry()
+	// Without a server certificate nobody was ever let in, and nothing revoked.
+	if _, err := os.Lstat(filepath.Join(state, serverFile)); errors.Is(err, fs.ErrNotExist) {
+		if err := registry.create(); err != nil {
+			return nil, err
+		}
+	}
+	revoked, err := os.ReadFile(filepath.Join(dir, boxRevokedFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, serial := range strings.Fields(string(revoked)) {
+		if _, err := registry.Revoke(serial); err != nil && !errors.Is(err, ErrNoCredential) {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+func readBox(dir, state string) (*Box, error) {
+	var files [4][]byte
+	for i, name := range []string{boxNameFile, boxOwnerFile, boxCAFile, boxKeyFile} {
+		var err error
+		if files[i], err = os.ReadFile(filepath.Join(dir, name)); err != nil {
+			return nil, err
+		}
+	}
+	defer clear(files[3])
+	b := &Box{names: strings.Fields(string(files[0]))}
+	if len(b.names) == 0 {
+		return nil, fmt.Errorf("%s holds no name", boxNameFile)
+	}
+	owner, err := decodeCert(files[1])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", boxOwnerFile, err)
+	}
+	pair, err := tls.X509KeyPair(files[2], files[3])
+	if err != nil {
+		return nil, fmt.Errorf("%s and %s: %w", boxCAFile, boxKeyFile, err)
+	}
+	if err := pair.Leaf.CheckSignatureFrom(owner); err != nil {
+		return nil, fmt.Errorf("%s is not signed by %s: %w", boxCAFile, boxOwnerFile, err)
+	}
+	b.owner = owner
+	b.ca = Authority{dir: state, cert: pair.Leaf, key: pair.PrivateKey.(crypto.Signer)}
+	return b, nil
+}
+
+// Names are the DNS names of the box, its own first.
+func (b *Box) Names() []string { return slices.Clone(b.names) }
+
+// Certificate is that of the CA whose credentials are let in, the owner's.
+func (b *Box) Certificate() *x509.Certificate { return b.owner }
+
+// Registry is the list of what is revoked.
+func (b *Box) Registry() *Registry { return b.ca.Registry() }
+
+// ServerCertificate returns the box's server certificate for its names, with
+// the box CA's behind it. On the first run the box makes key and certificate.
+// It is valid as long as the box CA: the box's clock plays no part in it.
+func (b *Box) ServerCertificate() (*tls.Certificate, error) {
+	path := filepath.Join(b.ca.dir, serverFile)
+	pair, err := tls.LoadX509KeyPair(path, path)
+	if err != nil || !b.ca.covers(pair.Leaf, b.names) {
+		if pair, err = b.newServerCertificate(path); err != nil {
+			return nil, fmt.Errorf("server certificate: %w", err)
+		}
+	}
+	pair.Certificate = append(pair.Certificate, b.ca.cert.Raw)
+	return &pair, nil
+}
+
+func (b *Box) newServerCertificate(path string) (tls.Certificate, error) {
+	_, both, err := b.ca.sign(&x509.Certificate{
+		Subject:     pkix.Name{CommonName: "TSES " + b.names[0]},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames:    b.names,
+		NotBefore:   b.ca.cert.NotBefore,
+	}, caLife)
+	defer clear(both)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	if err := writeFile(path, both, 0o600); err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(both, both)
+}
+
+// SameBox tells whether an identity is already the one that IssueBox would
+// make, but for chance.
+func (a *Authority) SameBox(b *BoxIdentity, name string, more []string) bool {
+	names, err := BoxNames(name, more)
+	if err != nil || !slices.Equal(names, b.Names) {
+		return false
+	}
+	cert, err := decodeCert(b.CertPEM)
+	if err != nil || cert.CheckSignatureFrom(a.cert) != nil {
+		return false
+	}
+	key, err := decodeKey(b.KeyPEM)
+	if err != nil {
+		return false
+	}
+	public, err := x509.MarshalPKIXPublicKey(key.Public())
+	return err == nil && bytes.Equal(public, cert.RawSubjectPublicKeyInfo)
+}
