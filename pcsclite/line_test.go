@@ -60,6 +60,29 @@ func TestCommandInLine(t *testing.T) {
 	})
 }
 
+// An answer of a card that was exchanged behind the command is not the answer
+// of the card that is there.
+func TestCardIsExchangedBehindACommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(Options{})
+		block := make(chan struct{})
+		r, err := s.Plug("one", &fakeCard{block: block})
+		must(t, err)
+		must(t, r.Insert(testATR))
+		conn, err := overPipe(t, s).Connect(t.Context(), "one", Shared, ProtocolAny)
+		must(t, err)
+		result := make(chan error, 1)
+		go func() { _, err := conn.Transmit(t.Context(), []byte{0, 0xA4, 4, 0, 0}); result <- err }()
+		synctest.Wait() // with the card
+		r.Remove()
+		must(t, r.Insert(testATR))
+		close(block)
+		wantCode(t, <-result, WRemovedCard)
+		wantCode(t, conn.Status(t.Context()), WRemovedCard)
+		must(t, s.Close())
+	})
+}
+
 func TestWaitForATransactionIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(Options{})

@@ -148,7 +148,6 @@ func (c *session) send(b []byte) error {
 // cleanUp ends the connections of a program that is gone. A card inside its
 // transaction is reset, for nobody knows how far it came.
 func (c *session) cleanUp() {
-	c.endWait(Success)
 	c.srv.mu.Lock()
 	delete(c.srv.contexts, c.context)
 	c.srv.mu.Unlock()
