@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,17 +47,32 @@ func TestWatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, stop := context.WithCancel(t.Context())
+		var mu sync.Mutex // what follows, and bob, is the watcher's while time passes
+		mu.Lock()
+		defer mu.Unlock()
 		rechecks, failures := 0, []error(nil)
 		var last error // of the last recheck
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			gate.Watch(ctx, func() { rechecks++; last = gate.Check(bob) }, func(err error) { failures = append(failures, err) })
+			gate.Watch(ctx, func() {
+				mu.Lock()
+				defer mu.Unlock()
+				rechecks++
+				last = gate.Check(bob)
+			}, func(err error) {
+				mu.Lock()
+				defer mu.Unlock()
+				failures = append(failures, err)
+			})
 		}()
-		second := func() {
-			time.Sleep(time.Second)
+		pass := func(d time.Duration) {
+			mu.Unlock()
+			time.Sleep(d)
 			synctest.Wait()
+			mu.Lock()
 		}
+		second := func() { pass(time.Second) }
 		second()
 		if rechecks != 1 || last != nil || failures != nil {
 			t.Fatalf("in a quiet second: %d rechecks, %v, %v", rechecks, last, failures)
@@ -84,8 +100,7 @@ func TestWatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := rechecks
-		time.Sleep(250 * time.Millisecond)
-		synctest.Wait()
+		pass(250 * time.Millisecond)
 		if rechecks == before || !errors.Is(last, access.ErrRevoked) {
 			t.Fatalf("a revocation is not seen after 250 ms: %v", last)
 		}
@@ -97,12 +112,13 @@ func TestWatch(t *testing.T) {
 			t.Fatalf("unreadable again: reported %v; %v, want the last known in force", failures, gate.Check(bob))
 		}
 		bob.Serial = "1"
-		time.Sleep(time.Hour)
-		synctest.Wait()
+		pass(time.Hour)
 		if !errors.Is(last, access.ErrExpired) || !strings.Contains(last.Error(), "serial 1: ") {
 			t.Fatalf("expiry is not seen: %v", last)
 		}
 		stop()
+		mu.Unlock()
 		<-done
+		mu.Lock()
 	})
 }

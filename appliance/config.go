@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -166,23 +165,27 @@ func unknownKey(path, text string, key toml.Key) error {
 	return errors.New(err)
 }
 
-// lineOf finds the line of a key. The TOML package knows it and does not tell.
+// lineOf finds the line of a key, or of the inline table that has it. The TOML
+// package knows it and does not tell.
 func lineOf(text string, key toml.Key) int {
-	table, last := toml.Key(key[:len(key)-1]).String(), key[len(key)-1]
-	in, line := "", 0
-	for s := bufio.NewScanner(strings.NewReader(text)); s.Scan(); {
+	table, line := "", 0
+	for t := range strings.Lines(text) {
 		line++
-		t := strings.TrimSpace(s.Text())
+		t = strings.TrimSpace(t)
 		if strings.HasPrefix(t, "[") {
-			in = strings.Trim(strings.SplitN(t, "#", 2)[0], "[] \t")
-			if in == key.String() {
+			table = strings.Trim(strings.SplitN(t, "#", 2)[0], "[] \t")
+			if table == key.String() {
 				return line
 			}
 			continue
 		}
-		name, _, _ := strings.Cut(t, "=")
-		name = strings.TrimSpace(name)
-		if in == table && strings.Trim(name, `"'`) == last || in == "" && name == key.String() {
+		name, value, _ := strings.Cut(t, "=")
+		name = strings.Trim(strings.TrimSpace(name), `"'`)
+		if table != "" {
+			name = table + "." + name
+		}
+		within := strings.HasPrefix(key.String(), name+".") && strings.Contains(value, key[len(key)-1])
+		if name == key.String() || within {
 			return line
 		}
 	}

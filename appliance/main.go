@@ -9,6 +9,17 @@
 // in good order: running commands finish, SEs are powered off, clients get
 // close_notify. A second signal ends it at once.
 //
+//	appliance -check -config FILE
+//
+// says what is wrong with a configuration, or nothing, and ends.
+//
+//	appliance -box DIR -state DIR
+//
+// is how the SD card starts it: the identity and the owner's trust, and
+// config.toml if there is one, are those that the card brings in DIR. It has no
+// CA of its own then and issues no credentials, see [access.Box]; without an
+// address in the configuration it listens on 0.0.0.0:7777.
+//
 //	appliance credential issue NAME -plane user|administrator|user,administrator [-se GLOB] [-days N] -out FILE
 //	appliance credential revoke NAME|SERIAL
 //	appliance credential list
@@ -108,6 +119,8 @@ var errUsage = errors.New("usage")
 
 const usage = `usage:
   appliance [-config FILE] [-state DIR] [-listen ADDR]
+  appliance -check [-config FILE]
+  appliance -box DIR [-config FILE] [-state DIR] [-listen ADDR]
   appliance [-state DIR] credential issue NAME -plane PLANES [-se GLOB] [-days N] -out FILE
   appliance [-state DIR] credential revoke NAME|SERIAL
   appliance [-state DIR] credential list
@@ -116,7 +129,7 @@ const usage = `usage:
 
 // flags are those of the command line that come before a subcommand.
 type flags struct {
-	config, state, listen string
+	config, state, listen, box string
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -127,6 +140,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&f.config, "config", "", "the configuration `file` (TOML)")
 	fs.StringVar(&f.state, "state", defaultState, "the state `directory`")
 	fs.StringVar(&f.listen, "listen", "", "the `address` to listen on; overrides the configuration, port 0 picks one")
+	fs.StringVar(&f.box, "box", "", "the `directory` with the identity and the trust that an SD card brings")
+	only := fs.Bool("check", false, "check the configuration and end")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return exitOK
@@ -135,6 +150,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	var err error
 	switch args := fs.Args(); {
+	case *only && len(args) == 0:
+		err = check(f)
 	case len(args) == 0:
 		err = serve(ctx, f, stderr)
 	case args[0] == "credential":

@@ -21,15 +21,12 @@ import (
 
 // serve runs the TSES until the context is done.
 func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
-	c, err := loadConfig(f.config)
+	c, err := configured(f)
 	if err != nil {
 		return err
 	}
-	if f.listen != "" {
-		c.Listen = f.listen
-	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	authority, lock, err := openState(f.state)
+	self, lock, err := openIdentity(f, log)
 	if err != nil {
 		return err
 	}
@@ -39,7 +36,7 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeElements()) }()
-	srv, err := newServer(c, authority)
+	srv, err := newServer(c, self)
 	if err != nil {
 		return err
 	}
@@ -49,33 +46,29 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 		return fmt.Errorf("listen on %s: %w; -listen ADDR chooses another address", c.Listen, err)
 	}
 	defer ln.Close() // closed already where Serve has run
-	cert := &serverCertificate{authority: authority, names: serverNames(c, ln.Addr()), log: log}
-	if _, err := cert.get(); err != nil {
+	certificate, err := self.serverCertificate(c, ln.Addr())
+	if err != nil {
 		return err
 	}
 	minVersion, err := c.minVersion()
 	if err != nil {
 		return err
 	}
-	clients, err := trusted(c, authority)
+	clients, err := trusted(c, self)
 	if err != nil {
 		return err
 	}
-	srv.TLS = stp.TLSConfig(cert.get, clients, srv.Gate, minVersion)
-	announce(stderr, ln.Addr().String(), f.state, g.SEIDs())
+	srv.TLS = stp.TLSConfig(certificate, clients, srv.Gate, minVersion)
+	self.announce(stderr, ln.Addr().String(), g.SEIDs())
 	return srv.Serve(ctx, ln)
 }
 
-func newServer(c config, authority *access.Authority) (*stp.Server, error) {
-	gate, err := access.NewGate(authority.Registry())
+func newServer(c config, self identity) (*stp.Server, error) {
+	gate, err := access.NewGate(self.Registry())
 	if err != nil {
 		return nil, err
 	}
-	var rules []access.Rule
-	for _, r := range c.Access.Rules {
-		rules = append(rules, access.Rule{Name: r.Name, Serial: r.Serial, SEs: r.SEs})
-	}
-	policy, err := access.NewPolicy(rules)
+	policy, err := access.NewPolicy(rulesOf(c))
 	if err != nil {
 		return nil, err
 	}
@@ -91,11 +84,19 @@ func newServer(c config, authority *access.Authority) (*stp.Server, error) {
 	}, nil
 }
 
-// trusted are the CAs whose credentials are let in: the TSES's own and those
-// of the configuration.
-func trusted(c config, authority *access.Authority) (*x509.CertPool, error) {
+func rulesOf(c config) []access.Rule {
+	var rules []access.Rule
+	for _, r := range c.Access.Rules {
+		rules = append(rules, access.Rule{Name: r.Name, Serial: r.Serial, SEs: r.SEs})
+	}
+	return rules
+}
+
+// trusted are the CAs whose credentials are let in: the TSES's own, or its
+// owner's, and those of the configuration.
+func trusted(c config, self identity) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
-	pool.AddCert(authority.Certificate())
+	pool.AddCert(self.Certificate())
 	for _, file := range c.Access.Trust {
 		pem, err := os.ReadFile(file)
 		if err != nil {

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/cloud-of-se/tses/access"
+)
+
+const (
+	boxConfig = "config.toml" // beside the identity, where the card brings a configuration
+	boxListen = "0.0.0.0:7777"
+)
+
+// configured is the configuration with what the command line says of it.
+func configured(f flags) (config, error) {
+	if f.box != "" && f.config == "" {
+		path := filepath.Join(f.box, boxConfig)
+		if _, err := os.Stat(path); err == nil {
+			f.config = path
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return config{}, fmt.Errorf("configuration: %w", err)
+		}
+	}
+	c, err := loadConfig(f.config)
+	if err != nil {
+		return c, err
+	}
+	// Loopback is where a TSES starts on a machine that has other uses. Nobody
+	// could reach a box there.
+	if f.box != "" && c.Listen == defaultConfig().Listen {
+		c.Listen = boxListen
+	}
+	if f.listen != "" {
+		c.Listen = f.listen
+	}
+	return c, nil
+}
+
+// box is a TSES that an owner has made an SD card for.
+type box struct{ *access.Box }
+
+func openBox(f flags) (identity, *os.File, error) {
+	if err := os.MkdirAll(f.state, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("state directory: %w", err)
+	}
+	lock, err := lockState(f.state)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := access.OpenBox(f.box, f.state)
+	if err != nil {
+		return nil, nil, errors.Join(err, lock.Close())
+	}
+	return box{b}, lock, nil
+}
+
+// serverCertificate is for the names that the owner gave the box, whatever its
+// addresses are.
+func (b box) serverCertificate(config, net.Addr) (func() (*tls.Certificate, error), error) {
+	cert, err := b.ServerCertificate()
+	return func() (*tls.Certificate, error) { return cert, err }, err
+}
+
+// announce is read on the console and in the log of the box: how to reach it
+// was said where the card was made.
+func (b box) announce(w io.Writer, addr string, _ []string) {
+	fmt.Fprintf(w, "RACS ready on %s\nThis box is %s\n", addr, b.Names()[0])
+}
