@@ -75,7 +75,8 @@ func (l *link) fill(ctx context.Context, n, more int, wait time.Duration) error 
 			return err
 		}
 		p := l.buf[:min(n+more-len(l.rx), len(l.buf))]
-		got, err := l.uart.Read(ctx, p, l.last.Add(wait+l.etus(seenAfter)+l.slack))
+		// The hundredth and the etu make up for rates that are not exact.
+		got, err := l.uart.Read(ctx, p, l.last.Add(wait+wait/100+l.etus(seenAfter+1)+l.slack))
 		if err != nil {
 			return err
 		}
