@@ -4,6 +4,7 @@ package pcsc
 
 import (
 	"encoding/hex"
+	"fmt"
 	"testing"
 	"time"
 
@@ -51,16 +52,17 @@ func TestConformance(t *testing.T) {
 	if !vpcd.Isolated(t) {
 		return
 	}
-	p := vpcd.Start(t, 2)
+	p := vpcd.Start(t, "A")
 	h := NewHost(Options{Log: testLog(t)})
 	cards := []driverstest.Card{driverstest.TestCard, driverstest.T0Card}
 	ses := make([]*Card, len(cards))
 	scripted := make([]*driverstest.Scripted, len(cards))
 	for i, card := range cards {
 		scripted[i] = driverstest.NewScripted(driverstest.Options{Card: card})
-		p.Insert(i, scripted[i])
+		slot := fmt.Sprintf("A%d", i)
+		p.Insert(slot, scripted[i])
 		var err error
-		if ses[i], err = h.Element(Match{Reader: p.Reader(i)}); err != nil {
+		if ses[i], err = h.Element(Match{Reader: p.Reader(slot)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -45,6 +45,9 @@ type answer struct {
 // errLeft says that a call was begun and still runs.
 var errLeft = errors.New("the call to the reader has not returned")
 
+// errNothing is a response without a single byte.
+var errNothing = fmt.Errorf("%w: an empty answer", drivers.ErrProtocol)
+
 // do makes one call in a goroutine of its own. When ctx is done first, the
 // call is left to itself and the error matches errLeft and that of the context;
 // without errLeft the call was not begun.
@@ -132,8 +135,11 @@ func (l *link) transmit(command []byte) ([]byte, error) {
 		}
 	}
 	response, err := l.card.Transmit(command)
-	if err == nil {
+	switch {
+	case err == nil && len(response) > 0:
 		return response, nil
+	case err == nil: // some drivers of readers say so that the card is gone
+		err = errNothing
 	}
 	if notSent(err) {
 		return nil, explain(err, drivers.ErrRemoved)

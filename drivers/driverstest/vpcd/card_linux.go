@@ -35,6 +35,7 @@ type Card struct {
 	ctx    context.Context // ends the calls of the SE
 	cancel context.CancelFunc
 	done   chan struct{}
+	left   time.Time // when it left the reader; set before done is closed
 
 	mu  sync.Mutex
 	err error // why it left the reader by itself
@@ -60,6 +61,7 @@ func Insert(ctx context.Context, addr string, se drivers.SE) (*Card, error) {
 	go func() {
 		defer close(c.done)
 		c.serve()
+		c.left = time.Now()
 	}()
 	return c, nil
 }

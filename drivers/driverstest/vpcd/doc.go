@@ -9,8 +9,8 @@
 //		if !vpcd.Isolated(t) {
 //			return // it ran in another process
 //		}
-//		p := vpcd.Start(t, 1)
-//		card := p.Insert(0, driverstest.NewScripted(driverstest.Options{}))
+//		p := vpcd.Start(t, "A")
+//		card := p.Insert("A0", driverstest.NewScripted(driverstest.Options{}))
 //		...
 //		card.Pull()
 //	}

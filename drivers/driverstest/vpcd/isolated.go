@@ -35,7 +35,7 @@ const (
 // not, it runs the same test so in another process and takes over its result;
 // the caller has then nothing left to do. Without root, pcscd or vpcd the test
 // is skipped, or fails where TSES_TEST_ALL is set to 1. It is for top-level
-// tests.
+// tests, which it lets run in parallel: each mostly waits for its pcscd.
 func Isolated(t testing.TB) bool {
 	t.Helper()
 	if os.Getenv(insideVar) == "1" {
@@ -49,6 +49,9 @@ func Isolated(t testing.TB) bool {
 			t.Fatalf("%s is missing", what)
 		}
 		t.Skipf("%s is missing", what)
+	}
+	if t, ok := t.(*testing.T); ok {
+		t.Parallel()
 	}
 	rerun(t)
 	return false

@@ -22,6 +22,9 @@ const (
 	socket    = "/run/pcscd/pcscd.comm"
 	firstPort = 0x8C7B
 	startTime = 20 * time.Second
+
+	// exchangeTime is more than pcscd needs to see a reader empty.
+	exchangeTime = 900 * time.Millisecond
 )
 
 // slots is how many readers one copy of vpcd's driver has. More readers are
@@ -29,20 +32,24 @@ const (
 const slots = 2
 
 // PCSCD is a pcscd with virtual readers, in the namespaces of an isolated test.
+// A reader is named by a letter, A to H, for its driver, and a digit, 0 or 1,
+// for its slot: "A0".
 type PCSCD struct {
-	t    testing.TB
-	dir  string
-	pcsd *exec.Cmd
-	log  *lockedBuffer
-	done chan struct{}
+	t       testing.TB
+	dir     string
+	drivers string // letters in pcscd's order
+	pcsd    *exec.Cmd
+	log     *lockedBuffer
+	done    chan struct{}
+	last    map[string]*Card // that was inserted into each reader
 }
 
-// Start runs a pcscd with an even number of virtual readers, 2 to 16, until
-// the test ends. See [PCSCD.Reader] for their names.
-func Start(t testing.TB, readers int) *PCSCD {
+// Start runs a pcscd with the two virtual readers of each driver, until the
+// test ends: "AB" brings A0, A1, B0 and B1.
+func Start(t testing.TB, drivers string) *PCSCD {
 	t.Helper()
-	p := &PCSCD{t: t, dir: t.TempDir(), log: new(lockedBuffer)}
-	p.Restart(readers)
+	p := &PCSCD{t: t, dir: t.TempDir(), log: new(lockedBuffer), last: make(map[string]*Card)}
+	p.Restart(drivers)
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
@@ -52,22 +59,27 @@ func Start(t testing.TB, readers int) *PCSCD {
 	return p
 }
 
-// Reader is the name of the reader of a number from 0 on: "Virtual PCD A 00 00",
-// "Virtual PCD A 00 01", "Virtual PCD B 01 00" and so on.
-func (p *PCSCD) Reader(number int) string {
-	return fmt.Sprintf("%s %02X %02X", friendly(number/slots), number/slots, number%slots)
+// Reader is pcscd's name of a reader: that of B1 is "Virtual PCD B 01 01" where
+// B is the second driver.
+func (p *PCSCD) Reader(reader string) string {
+	return fmt.Sprintf("Virtual PCD %c %02X %02X", reader[0], strings.IndexByte(p.drivers, reader[0]), reader[1]-'0')
 }
 
-func friendly(driver int) string { return "Virtual PCD " + string(rune('A'+driver)) }
+// Addr is where the card of a reader connects to. It does not depend on the
+// order of the drivers.
+func (p *PCSCD) Addr(reader string) string {
+	return fmt.Sprintf("127.0.0.1:%d", port(reader[0])+int(reader[1]-'0'))
+}
 
-// Restart runs pcscd, with as many readers as are asked for. It must not run.
-func (p *PCSCD) Restart(readers int) {
+func port(driver byte) int { return firstPort + slots*int(driver-'A') }
+
+// Restart runs pcscd with the drivers, and their order, that are asked for. It
+// must not run.
+func (p *PCSCD) Restart(drivers string) {
 	p.t.Helper()
-	if readers < slots || readers%slots != 0 || readers > 16 {
-		p.t.Fatalf("%d readers; want an even number from 2 to 16", readers)
-	}
+	p.drivers = drivers
 	conf := filepath.Join(p.dir, "reader.conf")
-	p.check(os.WriteFile(conf, []byte(p.config(readers/slots)), 0o600))
+	p.check(os.WriteFile(conf, []byte(p.config()), 0o600))
 	p.check(os.MkdirAll(filepath.Dir(socket), 0o755))
 	p.pcsd = exec.Command(pcscd, "--foreground", "--info", "--config", conf)
 	p.pcsd.Stdout, p.pcsd.Stderr = p.log, p.log
@@ -79,8 +91,11 @@ func (p *PCSCD) Restart(readers int) {
 		// It ends by a signal: its error says nothing new.
 		_ = cmd.Wait()
 	}(p.pcsd, p.done)
-	for number := range readers {
-		p.await("reader "+p.Reader(number), func() bool { return answers(p.Addr(number)) })
+	for _, driver := range drivers {
+		for slot := range slots {
+			reader := fmt.Sprintf("%c%d", driver, slot)
+			p.await("reader "+reader, func() bool { return listens(p.Addr(reader)) })
+		}
 	}
 	p.await("the socket of pcscd", func() bool {
 		conn, err := net.Dial("unix", socket)
@@ -92,24 +107,24 @@ func (p *PCSCD) Restart(readers int) {
 }
 
 // config is the configuration of pcscd. Each driver is a copy of vpcd's.
-func (p *PCSCD) config(drivers int) string {
+func (p *PCSCD) config() string {
 	var conf strings.Builder
-	driver, err := os.ReadFile(vpcdDriver)
+	code, err := os.ReadFile(vpcdDriver)
 	p.check(err)
-	for i := range drivers {
-		file := filepath.Join(p.dir, fmt.Sprintf("libifdvpcd%d.so", i))
+	for i := range len(p.drivers) {
+		driver := p.drivers[i]
+		file := filepath.Join(p.dir, fmt.Sprintf("libifdvpcd%c.so", driver))
 		if _, err := os.Stat(file); err != nil {
-			p.check(os.WriteFile(file, driver, 0o755))
+			p.check(os.WriteFile(file, code, 0o755))
 		}
-		port := firstPort + i*slots
-		fmt.Fprintf(&conf, "FRIENDLYNAME %q\nDEVICENAME /dev/null:0x%X\nLIBPATH %s\nCHANNELID 0x%X\n\n", friendly(i), port, file, port)
+		fmt.Fprintf(&conf, "FRIENDLYNAME \"Virtual PCD %c\"\nDEVICENAME /dev/null:0x%X\nLIBPATH %s\nCHANNELID 0x%X\n\n", driver, port(driver), file, port(driver))
 	}
 	return conf.String()
 }
 
-// answers tells whether vpcd listens, without being a card to it: the port is
+// listens tells whether vpcd is there, without being a card to it: the port is
 // looked up in the kernel's table.
-func answers(addr string) bool {
+func listens(addr string) bool {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return false
@@ -127,15 +142,19 @@ func answers(addr string) bool {
 	return false
 }
 
-// Addr is where the card of a reader connects to.
-func (p *PCSCD) Addr(reader int) string { return fmt.Sprintf("127.0.0.1:%d", firstPort+reader) }
-
 // Insert puts a card into a reader until the test ends, or it is pulled. pcscd
-// notices by and by.
-func (p *PCSCD) Insert(reader int, se drivers.SE) *Card {
+// notices by and by. A reader that had a card gets the next one no faster than a
+// hand exchanges them: pcscd looks at its readers every 400 ms, and one whose
+// card failed and was exchanged between two looks stays empty for it.
+func (p *PCSCD) Insert(reader string, se drivers.SE) *Card {
 	p.t.Helper()
+	if last := p.last[reader]; last != nil {
+		<-last.Gone()
+		time.Sleep(time.Until(last.left.Add(exchangeTime)))
+	}
 	card, err := Insert(p.t.Context(), p.Addr(reader), se)
 	p.check(err)
+	p.last[reader] = card
 	p.t.Cleanup(func() {
 		// It may have gone with pcscd, which is no fault.
 		_ = card.Pull()
