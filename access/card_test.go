@@ -203,37 +203,48 @@ func drawCommand(t *rapid.T) apdu.Command {
 // secure channel with it.
 func TestUsersNeverManage(t *testing.T) {
 	used := 0
-	rapid.Check(t, func(t *rapid.T) {
-		card, guard := newSimCard(t), access.NewGuard(access.User)
-		for range rapid.IntRange(20, 80).Draw(t, "commands") {
-			switch rapid.IntRange(0, 30).Draw(t, "event") {
-			case 0:
-				card.reset()
-				guard.Reset()
-			}
-			c := drawCommand(t)
-			if guard.Check(c) != nil {
-				continue
-			}
-			r := card.transmit(c)
-			if card.misused != nil {
-				t.Fatalf("a domain got %X", card.misused)
-			}
-			if rapid.IntRange(0, 20).Draw(t, "lost") == 0 {
-				if rapid.Bool().Draw(t, "and reset") {
-					card.reset()
-				}
-				guard.NoteLost(c)
-				continue
-			}
-			guard.Note(c, r)
-			if c.CLA&0x80 != 0 && c.INS == apdu.INSStoreData {
-				used++ // by an application
-			}
-		}
-	})
+	for range rounds(t) {
+		rapid.Check(t, func(t *rapid.T) { userAtCard(t, &used) })
+	}
 	if used == 0 {
 		t.Error("no application ever got STORE DATA: the guard refuses everything")
+	}
+}
+
+// rounds of as many checks as rapid makes, 100 if it is not told otherwise.
+func rounds(t *testing.T) int {
+	if testing.Short() {
+		return 5
+	}
+	return 20
+}
+
+func userAtCard(t *rapid.T, used *int) {
+	card, guard := newSimCard(t), access.NewGuard(access.User)
+	for range rapid.IntRange(20, 80).Draw(t, "commands") {
+		if rapid.IntRange(0, 30).Draw(t, "event") == 0 {
+			card.reset()
+			guard.Reset()
+		}
+		c := drawCommand(t)
+		if guard.Check(c) != nil {
+			continue
+		}
+		r := card.transmit(c)
+		if card.misused != nil {
+			t.Fatalf("a domain got %X", card.misused)
+		}
+		if rapid.IntRange(0, 20).Draw(t, "lost") == 0 {
+			if rapid.Bool().Draw(t, "and reset") {
+				card.reset()
+			}
+			guard.NoteLost(c)
+			continue
+		}
+		guard.Note(c, r)
+		if c.CLA&0x80 != 0 && c.INS == apdu.INSStoreData {
+			*used++ // by an application
+		}
 	}
 }
 

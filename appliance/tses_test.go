@@ -28,6 +28,10 @@ import (
 // TestMain lets the test's own program be the appliance, with test cards among
 // its drivers.
 func TestMain(m *testing.M) {
+	// A program with the race detector sleeps for a second before it exits.
+	if os.Getenv("GORACE") == "" {
+		os.Setenv("GORACE", "atexit_sleep_ms=0")
+	}
 	openers["scripted"] = func(_ string, e elementConfig) (drivers.SE, io.Closer, error) {
 		return driverstest.NewScripted(driverstest.Options{Name: e.SEID}), closers(nil), nil
 	}
@@ -141,6 +145,10 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", os.Getenv("GORACE"))
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			// tses start [ARGS] runs the TSES in state, tses stop ends it by
 			// SIGTERM and leaves its log in the file log.
