@@ -18,6 +18,7 @@ import (
 	"github.com/cloud-of-se/tses/drivers/driverstest"
 	"github.com/cloud-of-se/tses/stp"
 	"github.com/cloud-of-se/tses/stp/racs"
+	"github.com/cloud-of-se/tses/stp/racs/racstest"
 	"github.com/cloud-of-se/tses/stp/racs/server"
 	"github.com/cloud-of-se/tses/stp/stptest"
 )
@@ -90,7 +91,7 @@ func (b *bench) ask(c net.Conn, send string) string {
 		_, err := io.WriteString(c, send)
 		sent <- err
 	}()
-	got := readAnswer(b.t, c)
+	got := racstest.ReadAnswer(b.t, c)
 	if err := <-sent; err != nil {
 		b.t.Fatalf("send: %v", err)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/drivers"
+	"github.com/cloud-of-se/tses/stp/racs/racstest"
 	"github.com/cloud-of-se/tses/stp/racs/server"
 	"github.com/cloud-of-se/tses/stp/stptest"
 )
@@ -140,14 +141,14 @@ func powerOn(b testing.TB, c net.Conn, seid string) {
 	if _, err := fmt.Fprintf(c, "BEGIN\r\nPOWERON %s\r\nEND\r\n", seid); err != nil {
 		b.Fatal(err)
 	}
-	if got := readAnswer(b, c); !strings.Contains(got, "+008") {
+	if got := racstest.ReadAnswer(b, c); !strings.Contains(got, "+008") {
 		b.Fatalf("POWERON: %q", got)
 	}
 }
 
 func powerOff(b testing.TB, c net.Conn, seid string) {
 	fmt.Fprintf(c, "BEGIN\r\nSHUTDOWN %s\r\nEND\r\n", seid)
-	readAnswer(b, c)
+	racstest.ReadAnswer(b, c)
 }
 
 func benchOne(b *testing.B, ts *stptest.TSES, cert tls.Certificate) {
