@@ -41,7 +41,7 @@ const (
 )
 
 // New makes a driver from the three things that a card needs. opts may be nil:
-// [DefaultOpts]. No power is applied. A UART that has no parity or cannot do
+// [DefaultOpts]. The contacts are brought to their state without power. A UART that has no parity or cannot do
 // the rate of an answer to reset is refused with [ErrUnsupported]. The parts
 // are the driver's until [Dev.Close].
 func New(uart UART, contacts Contacts, clock Clock, opts *Opts) (*Dev, error) {
@@ -56,6 +56,10 @@ func New(uart UART, contacts Contacts, clock Clock, opts *Opts) (*Dev, error) {
 		return nil, fmt.Errorf("%s: %w: a card's clock is %v to %v, that of %s is %v", d, ErrUnsupported, minClock, maxClock, clock, f)
 	}
 	if err := uart.Configure(d.mode(apdu.ParseRate(defaultRate))); err != nil {
+		return nil, fmt.Errorf("%s: %w", d, err)
+	}
+	d.on = true // whoever had the slot before may have left it so
+	if err := d.deactivate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", d, err)
 	}
 	return d, nil

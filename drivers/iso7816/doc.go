@@ -4,7 +4,7 @@
 //
 //	uart, err := iso7816.OpenTTY("/dev/ttyAMA0")
 //	contacts := &iso7816.PinContacts{RST: rst, VCC: vcc}
-//	clock, err := iso7816.OpenGPCLK(iso7816.BCM2711, 0, 4, 4500*physic.KiloHertz)
+//	clock, err := iso7816.OpenGPCLK(iso7816.BCM2711, 4, 4500*physic.KiloHertz)
 //	card, err := iso7816.New(uart, contacts, clock, nil)
 //	atr, err := card.PowerOn(ctx)
 //
