@@ -33,6 +33,7 @@ func open(t *testing.T, dialect string, o chipsim.Options, withReset bool) (*spi
 	t.Cleanup(chip.Close)
 	opts := spi.DefaultOpts
 	opts.Dialect = dialect
+	opts.BWT = o.BWT // not all chips tell it
 	if withReset {
 		opts.Reset = chipsim.NewResetPin(chip, opts.ResetActive)
 	}

@@ -15,6 +15,7 @@ type brain struct {
 	busy   bool               // the answer of command run is awaited
 	stale  bool               // the brain has to be reset first
 	cutOff bool               // the chip will faint before it answers
+	silent bool               // it does not ask for time
 	timer  *time.Timer        // until more time has to be asked for
 }
 
@@ -40,25 +41,27 @@ func (c *Chip) execute(command []byte) {
 	b := &c.brain
 	b.abandon()
 	b.busy = true
+	c.note("executes", command)
 	b.cutOff = f.happens(c, &f.chances().FaintAfter)
 	ctx, stop := context.WithCancel(b.ctx)
 	before, done := b.idle, make(chan struct{})
 	b.stop, b.idle = stop, done
+	b.silent = c.opts.Family.noExtend || f.happens(c, &f.chances().Late)
 	run, stale := b.run, b.stale
 	b.stale = false
-	think := f.stretch(c)
+	extra := f.stretch(c)
 	if c.opts.Think != nil {
-		think += c.opts.Think(command)
+		extra += c.opts.Think(command)
 	}
 	c.askForTime(run)
-	if f.happens(c, &f.chances().Extend) && !c.opts.Family.noExtend {
+	if f.happens(c, &f.chances().Extend) && !b.silent {
 		c.sayExtend()
 	}
 	go func() {
 		defer close(done)
 		defer stop()
 		<-before
-		answer, err := c.think(ctx, command, stale, think)
+		answer, err := c.think(ctx, command, stale, extra)
 		c.answered(run, answer, err)
 	}()
 }
@@ -112,7 +115,7 @@ func (c *Chip) askForTime(run int) {
 	c.brain.timer = time.AfterFunc(c.opts.BWT*3/4, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if run != c.brain.run || !c.brain.busy || c.closed || c.opts.Family.noExtend || c.protocol.extending {
+		if run != c.brain.run || !c.brain.busy || c.closed || c.brain.silent || c.protocol.extending {
 			return
 		}
 		c.sayExtend()

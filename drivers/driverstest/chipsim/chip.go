@@ -1,6 +1,7 @@
 package chipsim
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -51,6 +52,8 @@ type Chip struct {
 	bootAt time.Time // when it will listen
 	told   bool      // the host knows its parameters
 	audit  audit
+
+	history []event
 
 	rx       []byte    // what came and is no whole block yet
 	rxAt     time.Time // when its last byte came
@@ -120,11 +123,11 @@ func (c *Chip) Close() {
 
 // restart forgets everything; the chip listens after boot.
 func (c *Chip) restart(boot time.Duration) {
+	c.note("restarts", nil)
 	c.brain.abandon()
 	c.bootAt = time.Now().Add(boot)
 	c.rx, c.out, c.pos, c.thenBoot, c.thenFaint = nil, nil, 0, false, false
 	c.protocol = protocol{ifsd: min(c.opts.MaxIFSD, 254)}
-	c.told = c.told && !c.opts.Family.helloFirst
 	c.brain.stale = true
 	if c.opts.Family.helloFirst {
 		c.out, c.outAt = c.opts.Family.hello(&c.opts), c.bootAt
@@ -134,6 +137,7 @@ func (c *Chip) restart(boot time.Duration) {
 // faint is a reset that nobody asked for.
 func (c *Chip) faint() {
 	c.selfResets++
+	c.note("faints", nil)
 	c.restart(c.opts.Boot)
 }
 
@@ -167,7 +171,12 @@ func (c *Chip) listens() bool {
 func (c *Chip) say(b block) { c.sayAfter(b, 0) }
 
 func (c *Chip) sayAfter(b block, delay time.Duration) {
-	raw := c.opts.Faults.outgoing(c, c.encode(b))
+	sound := c.encode(b)
+	raw := c.opts.Faults.outgoing(c, sound)
+	c.note("says  ", sound)
+	if !bytes.Equal(raw, sound) {
+		c.note("  damaged", raw)
+	}
 	c.out, c.pos, c.outAt = raw, 0, time.Now().Add(delay)
 	if raw == nil {
 		c.outAt = time.Time{}
@@ -205,6 +214,7 @@ func (c *Chip) write(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.listens() || c.deaf() {
+		c.note("does not hear", b)
 		return
 	}
 	if c.thenFaint {
@@ -225,8 +235,13 @@ func (c *Chip) write(b []byte) {
 	}
 	raw := c.rx
 	c.rx = nil
-	if raw = c.opts.Faults.incoming(c, raw); raw != nil {
-		c.handle(raw)
+	c.note("hears ", raw)
+	heard := c.opts.Faults.incoming(c, raw)
+	if !bytes.Equal(heard, raw) {
+		c.note("  damaged", heard)
+	}
+	if heard != nil {
+		c.handle(heard)
 	}
 }
 

@@ -14,7 +14,8 @@ type Chances struct {
 	Nack                                 float64 // an access is not acknowledged
 	Number                               float64 // an I-block has the wrong number
 	Extend                               float64 // the chip asks for time that it does not need
-	Stretch                              float64 // it needs up to StretchTo, without asking if that is over its BWT
+	Stretch                              float64 // it needs up to StretchTo
+	Late                                 float64 // likewise, and it does not ask for the time
 	FaintBefore                          float64 // it restarts when it has got a command
 	FaintAfter                           float64 // it restarts when it has executed a command
 	FaintSending                         float64 // it restarts in the middle of a block
@@ -29,6 +30,26 @@ type Faults struct {
 	Rand    *rand.Rand
 	Off     bool // nothing goes wrong
 	counts  map[*float64]int
+}
+
+// Rough are chances at which every third command or so meets a fault, on a wire
+// whose blocks hold some hundred bytes.
+func Rough() Chances {
+	const often, seldom = 0.01, 0.002
+	return Chances{
+		FlipIn: often, LoseIn: often, InsertIn: often, DropIn: seldom,
+		FlipOut: often, LoseOut: often, InsertOut: often, DropOut: seldom,
+		Nack: often, Number: often, Extend: often, Stretch: often, Late: seldom,
+		FaintBefore: seldom, FaintAfter: seldom, FaintSending: seldom, Mute: seldom / 10,
+		StretchTo: 300 * time.Millisecond,
+	}
+}
+
+// Switch turns all faults on or off.
+func (f *Faults) Switch(c *Chip, on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f.Off = !on
 }
 
 // Total counts what went wrong.
@@ -66,7 +87,8 @@ func (f *Faults) nack(c *Chip) bool {
 
 // stretch is time that the chip needs without reason.
 func (f *Faults) stretch(c *Chip) time.Duration {
-	if !f.happens(c, &f.chances().Stretch) {
+	late := c.brain.silent && !c.opts.Family.noExtend
+	if !f.happens(c, &f.chances().Stretch) && !late {
 		return 0
 	}
 	return time.Duration(f.Rand.Int64N(int64(f.Chances.StretchTo)))

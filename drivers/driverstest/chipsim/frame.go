@@ -65,13 +65,15 @@ func (c *Chip) misleads(b []byte) bool {
 	for len(b) > 0 && (b[0] == 0x00 || b[0] == 0xFF) {
 		b = b[1:]
 	}
-	n := c.size(append(bytes.Clone(b), 0, 0, 0, 0, 0))
-	for len(b) < n {
-		b = append(bytes.Clone(b), c.opts.IdleByte)
+	const head = 5 // a longer one no family has
+	padded := append(bytes.Clone(b), bytes.Repeat([]byte{c.opts.IdleByte}, head)...)
+	n := c.size(padded)
+	if n == 0 || n > head+c.opts.MaxIFSD+2 {
+		return false
 	}
-	if n > 0 {
-		_, ok := c.decode(c.opts.Family.toHost, b[:n])
-		return ok
+	if n > len(padded) {
+		padded = append(padded, bytes.Repeat([]byte{c.opts.IdleByte}, n-len(padded))...)
 	}
-	return false
+	_, ok := c.decode(c.opts.Family.toHost, padded[:n])
+	return ok
 }

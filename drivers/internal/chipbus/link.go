@@ -32,6 +32,7 @@ type link struct {
 
 	last  time.Time // end of the last access
 	wrote bool      // it was a write
+	heard time.Time // when the chip sent a byte that is not idle last
 	buf   []byte
 }
 
@@ -99,6 +100,24 @@ func (l *link) access(do func([]byte) error, b []byte) error {
 	return err
 }
 
+// read makes one access and notes when the chip sent something last in it.
+func (l *link) read(b []byte) error {
+	start := time.Now()
+	if err := l.access(l.bus.Read, b); err != nil {
+		return err
+	}
+	for i := len(b) - 1; i >= 0; i-- {
+		if !l.idle(b[i]) {
+			l.heard = start.Add(l.last.Sub(start) * time.Duration(i+1) / time.Duration(len(b)))
+			break
+		}
+	}
+	return nil
+}
+
+// Heard implements [t1.Listener].
+func (l *link) Heard() time.Time { return l.heard }
+
 // Receive implements [t1.Link].
 func (l *link) Receive(ctx context.Context, w t1.Wait) ([]byte, error) {
 	start := time.Now()
@@ -143,7 +162,7 @@ func (l *link) firstLook(w t1.Wait) time.Duration {
 // first one that is not idle on; none if the chip has nothing to say.
 func (l *link) look() ([]byte, error) {
 	b := l.room(l.most(l.dialect.Shortest()))
-	err := l.access(l.bus.Read, b)
+	err := l.read(b)
 	if errors.Is(err, t1.ErrRefused) {
 		return nil, nil
 	}
@@ -200,7 +219,7 @@ func (l *link) readOn(ctx context.Context, b *[]byte, size int) error {
 	n := l.most(size - len(*b))
 	for try := 0; ; try++ {
 		l.guard()
-		err := l.access(l.bus.Read, (*b)[len(*b):len(*b)+n])
+		err := l.read((*b)[len(*b) : len(*b)+n])
 		switch {
 		case err == nil:
 			*b = (*b)[:len(*b)+n]

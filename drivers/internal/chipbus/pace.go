@@ -15,45 +15,76 @@ type pace map[t1.Reason]*window
 // the earliest that found the answer.
 type window struct {
 	early, late time.Duration
-	hits        int // first looks in a row that found the answer
+	guessed     bool // early was not seen: the chip may have become faster
+	patience    int  // how many first looks have to succeed before that is tried
+	hits        int  // that have
+	jumped      bool // the last answer came much later than usual
 }
 
 const (
-	closeEnough  = 16 // a window narrower than 1/16 of the time is not narrowed further
-	hitsToDoubt  = 8  // then the chip may have become faster
-	narrowEnough = 20 * time.Microsecond
+	narrow      = 16 // a window of less than 1/16 of the time is not halved further
+	narrowest   = 20 * time.Microsecond
+	minPatience = 4
+	maxPatience = 64
 )
 
 // first is when to look first, from the end of the block to the chip.
 func (p pace) first(r t1.Reason) time.Duration {
 	w := p[r]
-	if w == nil {
+	switch {
+	case w == nil:
 		return 0
-	}
-	if width := w.late - w.early; width > max(narrowEnough, w.late/closeEnough) {
-		return w.early + width/2
+	case w.wide():
+		return w.early + (w.late-w.early)/2
 	}
 	return w.late
 }
 
-// learn notes an answer that was found at the time at, by the first look or not;
-// missed is the last look before, 0 if there was none.
+func (w *window) wide() bool { return w.late-w.early > max(narrowest, w.late/narrow) }
+
+// learn notes an answer that was found at the time at; missed is the last look
+// before, 0 if the first one found it.
 func (p pace) learn(r t1.Reason, at, missed time.Duration) {
 	w := p[r]
-	if w == nil {
-		w = &window{late: at}
-		p[r] = w
+	switch {
+	case w == nil:
+		p[r] = &window{early: missed, late: at, guessed: missed == 0, patience: minPatience}
+	case missed == 0:
+		w.hit(at)
+	default:
+		w.miss(at, missed)
 	}
-	if missed > 0 {
-		w.early, w.late, w.hits = missed, at, 0
+}
+
+// hit narrows the window. Where its lower end is a guess and the chip is below
+// the middle, the guess goes down twice as far.
+func (w *window) hit(at time.Duration) {
+	w.jumped = false
+	if gained := w.late - at; gained > 0 {
+		w.late = at
+		if w.guessed {
+			w.early, w.patience = max(0, at-2*gained), minPatience
+		}
 		return
 	}
-	w.late = min(w.late, at)
-	if w.early > w.late {
-		w.early = 0
+	w.early = min(w.early, w.late)
+	if w.hits++; w.hits >= w.patience {
+		w.hits, w.guessed = 0, true
+		w.early = w.late - w.late/8
 	}
-	if w.hits++; w.hits >= hitsToDoubt {
-		w.hits = 0
-		w.early = min(w.early, w.late-w.late/8)
+}
+
+// miss moves the window up, but not for a single answer that takes much longer
+// than usual: to look too early costs little, too late all that it is late.
+func (w *window) miss(at, missed time.Duration) {
+	switch {
+	case at <= w.late+(at-missed):
+		if w.guessed {
+			w.patience = min(2*w.patience, maxPatience)
+		}
+	case !w.jumped:
+		w.jumped = true
+		return
 	}
+	*w = window{early: missed, late: at, patience: w.patience}
 }

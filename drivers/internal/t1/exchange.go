@@ -25,7 +25,7 @@ type exchange struct {
 	// that counts. If it is false an R(0) proves nothing: a chip that has
 	// restarted says it too.
 	sure  bool
-	heard time.Time // when something came last, whole or not
+	heard time.Time // when a byte came last
 
 	wait     time.Duration // for the next block
 	granted  bool          // the chip has asked for more time: it has the block
@@ -173,8 +173,10 @@ func (x *exchange) next(ctx context.Context) (Block, error) {
 	}
 	b, err := x.e.receive(ctx, Wait{x.wait, reason})
 	x.wait = x.e.cfg.BWT
-	if errors.Is(err, ErrTimeout) {
-		x.doubt()
+	if errors.Is(err, ErrTimeout) || err != nil && x.e.cfg.Dialect.Hello == HelloATP {
+		x.doubt() // it was silent, or what came may be the greeting after a restart
+	} else if l, ok := x.e.link.(Listener); ok {
+		x.heard = l.Heard()
 	} else {
 		x.heard = time.Now()
 	}

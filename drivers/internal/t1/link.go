@@ -22,6 +22,14 @@ type Link interface {
 	Receive(ctx context.Context, w Wait) ([]byte, error)
 }
 
+// A Listener is a [Link] that knows when a byte of the chip came last. The
+// engine needs it where chips can restart by themselves; without it, the end of
+// Receive counts.
+type Listener interface {
+	Link
+	Heard() time.Time
+}
+
 // A Wait tells a link what it waits for.
 type Wait struct {
 	Limit time.Duration // the block must begin within this time

@@ -1,0 +1,39 @@
+package ordeal
+
+import (
+	"os"
+	"strconv"
+	"testing"
+)
+
+// How many commands an ordeal has for one driver, all its dialects together.
+const (
+	full  = 100_000
+	race  = 20_000 // under the race detector, which is ten times slower
+	short = 2_000
+)
+
+// Commands is the number of commands for one driver: the full one, less with
+// -short or under the race detector. TSES_TEST_ALL=1 asks for the full one in
+// any case.
+func Commands() int {
+	switch {
+	case os.Getenv("TSES_TEST_ALL") == "1":
+		return full
+	case testing.Short():
+		return short
+	case raceDetector:
+		return race
+	}
+	return full
+}
+
+// Seed is where the dice begin: always the same, so that a failure can be seen
+// again, unless TSES_TEST_SEED is a number.
+func Seed() uint64 {
+	n, err := strconv.ParseUint(os.Getenv("TSES_TEST_SEED"), 10, 64)
+	if err != nil {
+		return 1
+	}
+	return n
+}
