@@ -71,7 +71,7 @@ func connectTo(ctx context.Context, path string) (*Client, error) {
 // resource manager accepts.
 func (c *Client) agree(ctx context.Context) error {
 	var err error
-	for minor := uint32(maxMinor); minor >= minMinor; minor-- {
+	for minor := uint32(maxMinorClient); minor >= minMinor; minor-- {
 		m := versionBody{Major: major, Minor: minor}
 		err = c.call(ctx, cmdVersion, &m, nil, &m.RV)
 		if c.version = m; err == nil {
@@ -82,7 +82,7 @@ func (c *Client) agree(ctx context.Context) error {
 			return err
 		}
 	}
-	return fmt.Errorf("it speaks %d:%d, here are %d:%d to %d:%d: %w", c.version.Major, c.version.Minor, major, minMinor, major, maxMinor, err)
+	return fmt.Errorf("it speaks %d:%d, here are %d:%d to %d:%d: %w", c.version.Major, c.version.Minor, major, minMinor, major, maxMinorClient, err)
 }
 
 // Version is the version of the protocol that was agreed on.

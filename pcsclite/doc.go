@@ -19,9 +19,10 @@
 //
 // # Versions
 //
-// Protocol 4:4 is pcsc-lite 1.8.24 to 2.2, 4:5 is 2.3 and later; the server
-// speaks both and proposes 4:5 to everyone else, which later libraries accept.
-// The client asks for 4:5 and takes 4:4.
+// Protocol 4:4 is pcsc-lite 1.8.24 to 2.2, 4:5 is 2.3 and later, 4:6 what is
+// being made after 2.4. The server speaks all of them and proposes 4:6 to
+// everyone else. The client asks for 4:5, which pcscd of 4:6 takes too, and then
+// for 4:4.
 //
 // Numbers are in the byte order of the machine, names are bytes up to the
 // first NUL. All records begin at what libpcsclite's header winscard_msg.h

@@ -30,7 +30,7 @@ func FuzzSession(f *testing.F) {
 		data []byte
 	}{
 		{cmdVersion, &versionBody{Major: 4, Minor: 4}, nil}, {cmdEstablish, &establishBody{}, nil},
-		{cmdReaders, nil, nil}, {cmdWait, nil, nil}, {cmdStopWait, nil, nil}, {cmdReaderEvents, nil, nil},
+		{cmdReaders, nil, nil}, {cmdWait, nil, nil}, {cmdStopWait, nil, nil}, {cmdReaderEvents, nil, nil}, {cmdArraySize, nil, nil}, {cmdArray, nil, nil},
 		{cmdConnect, &connectBody{Share: 2, Protocols: 3}, nil}, {cmdTransmit, &transmitBody{SendLen: 4}, []byte{0, 0xA4, 4, 0}},
 		{cmdControl, &controlBody{SendLen: 1}, []byte{1}}, {cmdGetAttrib, &attribBody{}, nil}, {cmdRelease, &releaseBody{}, nil},
 	} {

@@ -6,13 +6,15 @@ func (c *session) handle(req request) error {
 	switch req.cmd {
 	case cmdVersion:
 		return c.version(req.body)
-	case cmdReaders:
-		states, _ := c.srv.states()
-		return c.send(states)
+	case cmdReaders, cmdArray:
+		return c.readers()
+	case cmdArraySize:
+		return c.send(order.AppendUint32(nil, MaxReaders))
 	case cmdWait:
 		return c.wait()
 	case cmdStopWait:
-		if c.endWait(Success) {
+		if c.endWait(Success) || c.pending {
+			c.pending = false
 			return c.answer(waitBody{}, nil)
 		}
 		return nil // the change, or the cancel, was its answer
@@ -53,11 +55,12 @@ func (c *session) onHandle(req request) error {
 	return c.attrib(h, req)
 }
 
-// The versions of the protocol that are spoken.
+// The versions of the protocol that are spoken: 4:6 by the server alone.
 const (
-	major    = 4
-	minMinor = 4
-	maxMinor = 5
+	major          = 4
+	minMinor       = 4
+	maxMinor       = 6
+	maxMinorClient = 5
 )
 
 // version agrees on the program's version or proposes the newest that is
@@ -71,6 +74,7 @@ func (c *session) version(b []byte) error {
 	if m.Major != major || m.Minor < minMinor || m.Minor > maxMinor {
 		m = versionBody{Major: major, Minor: maxMinor, RV: uint32(EServiceStopped)}
 	}
+	c.minor = m.Minor
 	return c.answer(m, nil)
 }
 

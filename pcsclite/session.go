@@ -23,7 +23,9 @@ type session struct {
 	stop context.CancelFunc
 	out  sync.Mutex // one answer at a time
 
+	minor   uint32 // of the version that was agreed on
 	context uint32 // 0: none established
+	pending bool   // since 4:6: a wait begins with the next answer of the readers
 	handles map[uint32]*handle
 
 	waiting sync.Mutex // guards waiter

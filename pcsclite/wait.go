@@ -7,14 +7,38 @@ import "context"
 // answers has taken it out of the session first.
 type waiter struct{ cancel context.CancelFunc }
 
-// wait answers with the readers as they are and registers for the next change.
-// No change falls between the two.
+// arrayMinor is the version since which a wait is answered with nothing, and
+// the program asks for the readers by itself.
+const arrayMinor = 6
+
+// wait registers for a change from the readers on that the program learns of
+// next. Up to 4:5 they are the answer.
 func (c *session) wait() error {
 	c.endWait(Success) // a second registration replaces the first
+	c.pending = true
+	if c.minor >= arrayMinor {
+		return nil
+	}
+	return c.readers()
+}
+
+// readers answers with the readers as they are, and begins a wait where one is
+// due. No change falls between the two, and no change is told before the
+// readers, whose records it would be taken for.
+func (c *session) readers() error {
 	states, changed := c.srv.states()
 	if err := c.send(states); err != nil {
 		return err
 	}
+	if c.pending {
+		c.pending = false
+		c.await(changed)
+	}
+	return nil
+}
+
+// await tells the program of the change.
+func (c *session) await(changed <-chan struct{}) {
 	ctx, cancel := context.WithCancel(c.ctx)
 	w := &waiter{cancel: cancel}
 	c.waiting.Lock()
@@ -29,7 +53,6 @@ func (c *session) wait() error {
 		case <-ctx.Done():
 		}
 	})
-	return nil
 }
 
 // claim takes w out of the session and tells whether it was still there.

@@ -106,10 +106,11 @@ func TestVersions(t *testing.T) {
 	}{
 		{4, 4, 4, Success},
 		{4, 5, 5, Success},
-		{4, 6, 5, EServiceStopped}, // libpcsclite then asks for 4:5
-		{4, 3, 5, EServiceStopped},
-		{3, 4, 5, EServiceStopped},
-		{5, 0, 5, EServiceStopped},
+		{4, 6, 6, Success},
+		{4, 7, 6, EServiceStopped}, // libpcsclite then asks for 4:6
+		{4, 3, 6, EServiceStopped},
+		{3, 4, 6, EServiceStopped},
+		{5, 0, 6, EServiceStopped},
 	}
 	s, _ := serve(t, nil)
 	c := dial(t, s)
@@ -123,4 +124,37 @@ func TestVersions(t *testing.T) {
 	if major, minor := c.Version(); major != 4 || minor != 5 {
 		t.Errorf("the client agreed on %d:%d, want 4:5", major, minor)
 	}
+}
+
+// Since 4:6 a program registers, asks for the readers, and waits then. A change
+// in between is told behind the readers and not before.
+func TestWaitOfLaterVersions(t *testing.T) {
+	s, readers := serve(t, map[string]Card{"one": &fakeCard{}})
+	c := dial(t, s)
+	m := versionBody{Major: 4, Minor: 6}
+	must(t, c.call(within(t), cmdVersion, &m, nil, &m.RV))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ask := func(cmd command, n int) []byte {
+		b := make([]byte, n)
+		must(t, c.exchange(within(t), cmd, nil, nil, b))
+		return b
+	}
+	ask(cmdWait, 0)
+	readers["one"].Remove()
+	if got := order.Uint32(ask(cmdArraySize, 4)); got != MaxReaders {
+		t.Errorf("room for %d readers, want %d", got, MaxReaders)
+	}
+	states, err := c.parseStates(ask(cmdArray, MaxReaders*stateSize))
+	if err != nil || states[0].Status != Absent {
+		t.Fatalf("readers %+v, %v; want the card gone", states, err)
+	}
+	must(t, readers["one"].Insert(testATR))
+	must(t, c.await(within(t)))
+	ask(cmdWait, 0)
+	must(t, c.stopWaiting(within(t))) // before the readers
+	ask(cmdWait, 0)
+	ask(cmdArray, MaxReaders*stateSize)
+	must(t, c.stopWaiting(within(t)))
+	ask(cmdArraySize, 4) // nothing more was told
 }

@@ -39,6 +39,8 @@ const (
 	cmdWait         command = 0x13
 	cmdStopWait     command = 0x14
 	cmdReaderEvents command = 0x15 // since 4:5
+	cmdArraySize    command = 0x16 // since 4:6
+	cmdArray        command = 0x17 // since 4:6
 )
 
 // The bodies. A request and its answer have the same body; what a field means
@@ -76,6 +78,7 @@ var bodySizes = map[command]int{
 	cmdEstablish: 12, cmdRelease: 8, cmdConnect: 152, cmdReconnect: 24, cmdDisconnect: 12, cmdBegin: 8, cmdEnd: 12,
 	cmdTransmit: 32, cmdControl: 24, cmdStatus: 8, cmdCancel: 8, cmdGetAttrib: 280, cmdSetAttrib: 280,
 	cmdVersion: 12, cmdReaders: 0, cmdWait: 0, cmdStopWait: 0, cmdReaderEvents: 0,
+	cmdArraySize: 0, cmdArray: 0,
 }
 
 // parseHeader reads a request's header and returns its command and the length

@@ -66,6 +66,41 @@ func Pyscard(t *testing.T, g Target, atr []byte) {
 	g.want(t, []string{"atr " + a, "sw 9000", "status " + g.Reader + " " + a, "attrib " + a, "control 0\n", "done"}, "", py, script(t, connectScript), g.Reader)
 }
 
+// holdScript begins a transaction and keeps it.
+const holdScript = `
+import sys, time
+from smartcard.scard import *
+r, ctx = SCardEstablishContext(SCARD_SCOPE_USER)
+r, card, proto = SCardConnect(ctx, sys.argv[1], SCARD_SHARE_SHARED, SCARD_PROTOCOL_T0 | SCARD_PROTOCOL_T1)
+r = SCardBeginTransaction(card)
+print("holding" if r == SCARD_S_SUCCESS else SCardGetErrorMessage(r), flush=True)
+time.sleep(60)
+`
+
+// KilledInTransaction kills a program inside a transaction: the next program
+// gets the card at once.
+func KilledInTransaction(t *testing.T, g Target) {
+	cmd := g.Command(t, time.Minute, python(t), script(t, holdScript), g.Reader)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	killErr := cmd.Process.Kill()
+	_ = cmd.Wait() // tells of the kill
+	if line != "holding\n" || err != nil || killErr != nil {
+		t.Fatalf("the program said %q, %v, %v", line, err, killErr)
+	}
+	start := time.Now()
+	g.want(t, []string{"SW1=0x90, SW2=0x00"}, "", Need(t, "opensc-tool", "opensc"), "-r", g.Reader, "-c", "default", "-s", "00:A4:04:00:00")
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("the next program had to wait for %v", took)
+	}
+}
+
 func script(t *testing.T, text string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "script.py")

@@ -24,6 +24,7 @@ func TestPrograms(t *testing.T) {
 	g, atr := pcsctest.Target{Socket: d.Path(), Reader: "one"}, states[0].ATR
 	t.Run("basic", func(t *testing.T) { pcsctest.Basic(t, g, atr) })
 	t.Run("pyscard", func(t *testing.T) { pcsctest.Pyscard(t, g, atr) })
+	t.Run("killed", func(t *testing.T) { pcsctest.KilledInTransaction(t, g) })
 	t.Run("gpg", func(t *testing.T) { pcsctest.GPG(t, g) })
 	t.Run("monitor", func(t *testing.T) {
 		pcsctest.Monitor(t, g, []pcsctest.Step{
