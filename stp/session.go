@@ -94,10 +94,13 @@ func (s *Session) Reset(ctx context.Context, seid string, kind drivers.ResetKind
 	if err != nil {
 		return nil, err
 	}
-	if guard := s.guards[seid]; guard != nil {
+	atr, err = s.ses.Reset(ctx, seid, kind)
+	if guard := s.guards[seid]; guard != nil && err == nil {
 		guard.Reset()
+	} else if guard != nil {
+		guard.NoteLost(apdu.Command{}) // it may have been reset, or not
 	}
-	return s.ses.Reset(ctx, seid, kind)
+	return atr, err
 }
 
 // Transmit sends one command, which wire holds as it is to reach the SE, if

@@ -1,0 +1,214 @@
+//go:build linux
+
+package network
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/brutella/dnssd"
+)
+
+// inside says that the test program runs in a network of its own.
+const inside = "TSES_TEST_NETWORK"
+
+// ownNetwork runs the test again in a network namespace that nothing of the
+// host's is in, and returns true there.
+func ownNetwork(t *testing.T) bool {
+	if os.Getenv(inside) != "" {
+		run(t, "ip", "link", "set", "lo", "up")
+		return true
+	}
+	for _, program := range []string{"ip", "dnsmasq"} {
+		if _, err := exec.LookPath(program); err != nil {
+			unavailable(t, "needs "+program+" (Debian's iproute2 and dnsmasq-base)")
+		}
+	}
+	if os.Getuid() != 0 {
+		unavailable(t, "needs root, for a network namespace of its own")
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	return false
+}
+
+// unavailable skips the test, and fails it where nothing may be skipped.
+func unavailable(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("TSES_TEST_ALL") != "" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+}
+
+// router starts a DHCP server at the other end of interface eth7. It is in a
+// network namespace of its own, as another machine would be.
+func router(t *testing.T) *bytes.Buffer {
+	t.Helper()
+	dir := t.TempDir()
+	log := new(bytes.Buffer)
+	script := fmt.Sprintf(`until ip link show peer7 >/dev/null 2>&1; do sleep 0.05; done
+ip addr add 10.9.0.1/24 dev peer7; ip link set peer7 up; ip link set lo up
+exec dnsmasq --no-daemon --conf-file=/dev/null --port=0 --interface=peer7 --dhcp-leasefile=%s --pid-file= --log-dhcp \
+  --dhcp-range=10.9.0.50,10.9.0.60,2m --dhcp-option=option:router,10.9.0.1 --dhcp-option=option:dns-server,10.9.0.2 \
+  --dhcp-option=option:ntp-server,10.9.0.3 --dhcp-option-force=58,6`, filepath.Join(dir, "leases"))
+	cmd := exec.Command("sh", "-c", script)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	run(t, "ip", "link", "add", "eth7", "type", "veth", "peer", "name", "peer7")
+	run(t, "ip", "link", "set", "peer7", "netns", fmt.Sprint(cmd.Process.Pid))
+	return log
+}
+
+// start runs the network and returns what it was given, each time.
+func start(t *testing.T, c Config) <-chan Settings {
+	t.Helper()
+	given := make(chan Settings, 16)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		Run(ctx, c, slog.New(slog.NewTextHandler(os.Stderr, nil)), func(s Settings) { given <- s })
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	return given
+}
+
+func next(t *testing.T, given <-chan Settings, within time.Duration) Settings {
+	t.Helper()
+	select {
+	case s := <-given:
+		return s
+	case <-time.After(within):
+		t.Fatalf("nothing within %v", within)
+		return Settings{}
+	}
+}
+
+// checkInterface compares with what the kernel says.
+func checkInterface(t *testing.T, want string) {
+	t.Helper()
+	iface, err := net.InterfaceByName("eth7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addrs, err := iface.Addrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v4 []string
+	for _, a := range addrs {
+		if strings.Contains(a.String(), ".") {
+			v4 = append(v4, a.String())
+		}
+	}
+	if !slices.Equal(v4, []string{want}) {
+		t.Errorf("eth7 has %v, want %s alone", v4, want)
+	}
+	routes, err := exec.Command("ip", "route").Output()
+	if err != nil || !strings.Contains(string(routes), "default via 10.9.0.1 dev eth7") {
+		t.Errorf("routes: %v\n%s", err, routes)
+	}
+}
+
+func TestDHCP(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for a lease to be renewed")
+	}
+	if !ownNetwork(t) {
+		return
+	}
+	resolv := filepath.Join(t.TempDir(), "resolv.conf")
+	given := start(t, Config{Resolv: resolv}) // before there is an interface
+	time.Sleep(200 * time.Millisecond)
+	log := router(t)
+	first := next(t, given, 30*time.Second)
+	if first.Gateway != netip.MustParseAddr("10.9.0.1") || !slices.Equal(first.NTP, []netip.Addr{netip.MustParseAddr("10.9.0.3")}) {
+		t.Errorf("got %+v", first)
+	}
+	checkInterface(t, first.Address.String())
+	if b, err := os.ReadFile(resolv); string(b) != "nameserver 10.9.0.2\n" {
+		t.Errorf("DNS servers: %q, %v", b, err)
+	}
+	again := next(t, given, 20*time.Second) // T1 is 6 s
+	if again.Address != first.Address {
+		t.Errorf("renewed as %v, was %v", again.Address, first.Address)
+	}
+	checkInterface(t, first.Address.String())
+	t.Logf("the router's log:\n%s", log)
+}
+
+func TestStatic(t *testing.T) {
+	if !ownNetwork(t) {
+		return
+	}
+	router(t)
+	c := Config{
+		Interface: "eth7", Address: netip.MustParsePrefix("10.9.0.20/24"), Gateway: netip.MustParseAddr("10.9.0.1"),
+		Resolv: filepath.Join(t.TempDir(), "resolv.conf"),
+	}
+	run(t, "ip", "addr", "add", "10.8.0.1/24", "dev", "eth7") // of an earlier life
+	next(t, start(t, c), 10*time.Second)
+	checkInterface(t, "10.9.0.20/24")
+}
+
+func TestAnnounce(t *testing.T) {
+	if !ownNetwork(t) {
+		return
+	}
+	router(t)
+	c := Config{Interface: "eth7", Address: netip.MustParsePrefix("10.9.0.20/24"), Resolv: filepath.Join(t.TempDir(), "resolv.conf")}
+	next(t, start(t, c), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		Announce(ctx, "tses-0123", 7777, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	}()
+	defer func() { cancel(); <-ended }()
+	found := make(chan dnssd.BrowseEntry, 16)
+	err := dnssd.LookupType(ctx, "_racs._tcp.local.", func(e dnssd.BrowseEntry) {
+		found <- e
+		cancel()
+	}, func(dnssd.BrowseEntry) {})
+	if len(found) == 0 {
+		t.Fatalf("the service is not found: %v", err)
+	}
+	e := <-found
+	if e.Name != "tses-0123" || e.Host != "tses-0123" || e.Port != 7777 || len(e.IPs) == 0 {
+		t.Errorf("found %+v", e)
+	}
+}
