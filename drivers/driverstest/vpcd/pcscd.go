@@ -35,13 +35,12 @@ const slots = 2
 // A reader is named by a letter, A to H, for its driver, and a digit, 0 or 1,
 // for its slot: "A0".
 type PCSCD struct {
-	t       testing.TB
-	dir     string
-	drivers string // letters in pcscd's order
-	pcsd    *exec.Cmd
-	log     *lockedBuffer
-	done    chan struct{}
-	last    map[string]*Card // that was inserted into each reader
+	t    testing.TB
+	dir  string
+	pcsd *exec.Cmd
+	log  *lockedBuffer
+	done chan struct{}
+	last map[string]*Card // that was inserted into each reader
 }
 
 // Start runs a pcscd with the two virtual readers of each driver, until the
@@ -59,10 +58,10 @@ func Start(t testing.TB, drivers string) *PCSCD {
 	return p
 }
 
-// Reader is pcscd's name of a reader: that of B1 is "Virtual PCD B 01 01" where
-// B is the second driver.
+// Reader is pcscd's name of a reader: that of B1 is "Virtual PCD B 00 01". pcscd
+// counts the readers of each driver from 00 on.
 func (p *PCSCD) Reader(reader string) string {
-	return fmt.Sprintf("Virtual PCD %c %02X %02X", reader[0], strings.IndexByte(p.drivers, reader[0]), reader[1]-'0')
+	return fmt.Sprintf("Virtual PCD %c 00 %02X", reader[0], reader[1]-'0')
 }
 
 // Addr is where the card of a reader connects to. It does not depend on the
@@ -77,9 +76,8 @@ func port(driver byte) int { return firstPort + slots*int(driver-'A') }
 // must not run.
 func (p *PCSCD) Restart(drivers string) {
 	p.t.Helper()
-	p.drivers = drivers
 	conf := filepath.Join(p.dir, "reader.conf")
-	p.check(os.WriteFile(conf, []byte(p.config()), 0o600))
+	p.check(os.WriteFile(conf, []byte(p.config(drivers)), 0o600))
 	p.check(os.MkdirAll(filepath.Dir(socket), 0o755))
 	p.pcsd = exec.Command(pcscd, "--foreground", "--info", "--config", conf)
 	p.pcsd.Stdout, p.pcsd.Stderr = p.log, p.log
@@ -107,12 +105,11 @@ func (p *PCSCD) Restart(drivers string) {
 }
 
 // config is the configuration of pcscd. Each driver is a copy of vpcd's.
-func (p *PCSCD) config() string {
+func (p *PCSCD) config(drivers string) string {
 	var conf strings.Builder
 	code, err := os.ReadFile(vpcdDriver)
 	p.check(err)
-	for i := range len(p.drivers) {
-		driver := p.drivers[i]
+	for _, driver := range []byte(drivers) {
 		file := filepath.Join(p.dir, fmt.Sprintf("libifdvpcd%c.so", driver))
 		if _, err := os.Stat(file); err != nil {
 			p.check(os.WriteFile(file, code, 0o755))
