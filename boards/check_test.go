@@ -73,7 +73,7 @@ func TestRefusals(t *testing.T) {
 			`element "a": i2c1 cannot do 3.400MHz; its most is 1MHz`}},
 		{"too fast for pins in software", "4b", []Element{{Driver: I2C, Carrier: "se050-arduino", Bus: "i2c-gpio"}}, []string{
 			`element "a": i2c-gpio cannot do 400kHz; its most is 100kHz`}},
-		{"RTS on a UART of the header", "4b", []Element{{Driver: ISO7816, Carrier: "sim-uart", Reset: "RTS"}}, []string{
+		{"RTS on a UART of the header", "4b", []Element{{Driver: ISO7816, Carrier: "sim-uart", Reset: "RTS", Power: "none"}}, []string{
 			`element "a": reset = "RTS": uart0 has no such line; give a pin, such as reset = "GPIO17"`}},
 		{"clock where none comes out", "4b", []Element{{Driver: ISO7816, Carrier: "sim-uart", ClockPin: "GPIO5"}}, []string{
 			`element "a": on a Raspberry Pi 4 Model B no clock that is free comes out at GPIO5 (pin 29); the pins are GPIO4 (GPCLK0), GPIO20 (GPCLK0), GPIO6 (GPCLK2)`}},

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"periph.io/x/conn/v3/physic"
+
+	"github.com/cloud-of-se/tses/drivers/iso7816"
 )
 
 // kind is what a bus speaks.
@@ -41,7 +43,8 @@ type route struct {
 // chip is a processor with its buses and clocks.
 type chip struct {
 	name     string
-	gpio     string // how the label of its GPIO controller begins
+	soc      iso7816.SoC // its clock manager, where that is documented
+	gpio     string      // how the label of its GPIO controller begins
 	clocks   []output
 	preset   physic.Frequency // the card's clock where none is wished: a whole part of the oscillator's
 	buses    []bus
@@ -71,7 +74,7 @@ func (c *chip) names(k kind) string {
 // bcm2837 is in the 3, 3+, CM3 and Zero 2 W. Its GPCLK1 clocks the Ethernet
 // chip and its GPCLK2 the radio, both on pins that are not led out.
 var bcm2837 = chip{
-	name: "BCM2837", gpio: "pinctrl-bcm2835",
+	name: "BCM2837", soc: iso7816.BCM2837, gpio: "pinctrl-bcm2835",
 	preset: 3_840 * physic.KiloHertz,
 	clocks: []output{{0, GPIO(4)}, {0, GPIO(20)}},
 	buses: append(commonBuses(),
@@ -81,7 +84,7 @@ var bcm2837 = chip{
 
 // bcm2711 is in the 4, 400, CM4 and CM4S.
 var bcm2711 = chip{
-	name: "BCM2711", gpio: "pinctrl-bcm2711",
+	name: "BCM2711", soc: iso7816.BCM2711, gpio: "pinctrl-bcm2711",
 	preset: 3_600 * physic.KiloHertz,
 	clocks: []output{{0, GPIO(4)}, {0, GPIO(20)}, {2, GPIO(6)}},
 	buses: append(commonBuses(),

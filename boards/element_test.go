@@ -80,10 +80,12 @@ func TestWiringRefuses(t *testing.T) {
 		{i2c, func(e *Element) { e.BootTime = "11s" }, `boot_time = "11s": want a time up to 10s, such as "2ms"`},
 		{Element{Driver: SPI, Carrier: "gp-spi"}, func(e *Element) { e.Device, e.ChipSelect = "/dev/spidev0.0", &one }, `chip_select: device = "/dev/spidev0.0" has it in its name`},
 		{Element{Driver: SPI, Carrier: "gp-spi"}, func(e *Element) { n := 8; e.ChipSelect = &n }, `chip_select = 8: want 0 to 7`},
+		{Element{Driver: SPI, Carrier: "gp-spi"}, func(e *Element) { e.Dialect = "st54" }, `no reset: a chip that speaks st54 starts by a pulse on its reset line; give reset = "GPIO24"`},
 		{card, func(e *Element) { e.ClockPin = "" }, `no clock_pin: give the pin of a GPCLK, such as "GPIO4", or "external" for an oscillator`},
 		{card, func(e *Element) { e.ClockPin = "external" }, `clock_pin = "external": give the oscillator's clock, such as clock = "3.579545 MHz"`},
 		{card, func(e *Element) { e.ClockPin = "GPCLK0" }, `clock_pin: pin "GPCLK0": want a name such as "GPIO17" or "pin11", or "external"`},
 		{card, func(e *Element) { e.Reset = "none" }, `no reset: a card starts with its reset line; give reset = "GPIO17", or "RTS" on a serial adapter`},
+		{card, func(e *Element) { e.Reset, e.Power = "DTR", "GPIO27" }, `power and detect go with a reset on a pin, not on DTR`},
 		{card, func(e *Element) { e.Power = "RTS" }, `power = "RTS": give a pin; an adapter powers its card itself`},
 		{i2c, func(e *Element) { e.Dialect, e.Address = "", 0 }, "no dialect: give one of gp, nxp-gp, um11225, iose, or a carrier\nno address: give that of the chip, such as address = 0x48"},
 	} {

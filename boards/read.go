@@ -147,6 +147,9 @@ func (r *reader) lines(e Element) {
 	r.w.Interrupt = r.line("interrupt", e.Interrupt, gpio.High)
 	r.w.Detect = r.line("detect", e.Detect, gpio.Low)
 	if e.Driver != ISO7816 {
+		if e.Driver == SPI && e.Dialect == "st54" && !r.w.Reset.Wired() {
+			r.wrong("no reset: a chip that speaks st54 starts by a pulse on its reset line; give reset = \"GPIO24\"")
+		}
 		return
 	}
 	switch {
@@ -161,6 +164,9 @@ func (r *reader) lines(e Element) {
 		if r.w.ClockPin, err = ParsePin(e.ClockPin); err != nil {
 			r.wrong("clock_pin: %w, or \"external\"", err)
 		}
+	}
+	if r.w.Reset.Modem != "" && (r.w.Power.Wired() || r.w.Detect.Wired()) {
+		r.wrong("power and detect go with a reset on a pin, not on %s", r.w.Reset.Modem)
 	}
 	if !r.w.Reset.Wired() {
 		r.wrong("no reset: a card starts with its reset line; give reset = \"GPIO17\", or \"RTS\" on a serial adapter")

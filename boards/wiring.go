@@ -1,6 +1,7 @@
 package boards
 
 import (
+	"fmt"
 	"time"
 
 	"periph.io/x/conn/v3/physic"
@@ -61,4 +62,17 @@ type use struct {
 	pin  Pin
 	what string
 	name string // whose
+}
+
+// String is where the element hangs: "i2c(i2c1, 0x48)", "spi(spi0.1)",
+// "iso7816(/dev/ttyUSB0)".
+func (w Wiring) String() string {
+	place := w.Bus + w.Device // one of them is empty
+	switch {
+	case w.Driver == I2C:
+		place = fmt.Sprintf("%s, 0x%02X", place, w.Address)
+	case w.Driver == SPI && w.Bus != "":
+		place = fmt.Sprintf("%s.%d", place, w.ChipSelect)
+	}
+	return w.Driver + "(" + place + ")"
 }
