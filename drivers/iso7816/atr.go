@@ -55,6 +55,11 @@ func (l *link) receiveATR(ctx context.Context, first time.Duration) ([]byte, err
 		}
 		atr = append(atr, b)
 		if n := atrLength(atr); n > 0 && len(atr) >= n {
+			if err := l.quiet(ctx); errors.Is(err, errStale) {
+				return nil, fmt.Errorf("%w: something follows the answer to reset %X", drivers.ErrProtocol, atr)
+			} else if err != nil {
+				return nil, err
+			}
 			return atr, nil
 		}
 	}

@@ -22,7 +22,6 @@ type Dev struct {
 
 	on      bool      // the contacts are active
 	lost    bool      // T=0: the card is out of step
-	careful bool      // a character was rejected since the last power off
 	offAt   time.Time // of the last deactivation
 	session *session  // nil where it is off
 }
@@ -89,7 +88,6 @@ func (d *Dev) PowerOn(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, d.fail("power on", err)
 	}
-	d.careful = false
 	atr, err := d.connect(ctx, drivers.Cold)
 	return atr, d.fail("power on", err)
 }

@@ -40,8 +40,7 @@
 // with wrong parity on T=0 ends the command with an error. The card's own error
 // signal is seen as a character that nobody sent. It ends the command too,
 // because later characters of the same burst are out already and the card takes
-// the next one for the repetition; after that the driver sends one character at
-// a time and repeats those which the card rejects, up to three times each.
+// the next one for the repetition. Opts.Repeat sends one at a time instead.
 //
 // After an error on T=0 nothing tells what belongs to which command: until a
 // reset or a power on Transmit fails with [drivers.ErrMute].

@@ -5,9 +5,9 @@ package iso7816
 type marks uint8
 
 const (
-	markNone  marks = iota
-	markFF          // FF came
-	markFF00        // FF 00 came
+	markNone marks = iota
+	markFF         // FF came
+	markFF00       // FF 00 came
 )
 
 // decode puts the characters in raw behind dst.

@@ -35,6 +35,14 @@ type Opts struct {
 	// bits. A real card does not answer on such a line.
 	NoParity bool
 
+	// Repeat repeats characters that a card on T=0 rejects by its error signal
+	// (ISO/IEC 7816-3, 7.3), up to three times. A UART sees no more of the
+	// signal than a short low, and it must listen after every character, which
+	// makes sending two times slower. Noise that looks like the signal lets the
+	// card get a character twice. Without it a rejected character ends the
+	// command with an error.
+	Repeat bool
+
 	// Latency is how much later than it arrives a character may be seen: the
 	// UART's FIFO, the USB and the scheduler. It is added to all waiting
 	// times and costs time only where a card is silent.

@@ -232,13 +232,9 @@ func (s *session) transmit(ctx context.Context, command []byte) (response []byte
 	if err == nil {
 		return response, false, nil
 	}
-	if errors.Is(err, errEcho) {
-		s.d.careful = true
-	}
-	lost = mayRun || errors.Is(err, errStale)
-	switch {
-	case ctx.Err() != nil, errors.Is(err, drivers.ErrMute), !lost:
-	default:
+	lost = s.t0.broken
+	cancelled := ctx.Err() != nil && errors.Is(err, ctx.Err())
+	if lost && !cancelled && !errors.Is(err, drivers.ErrMute) {
 		err = fmt.Errorf("%w: %w", drivers.ErrProtocol, err)
 	}
 	if mayRun {
@@ -247,11 +243,11 @@ func (s *session) transmit(ctx context.Context, command []byte) (response []byte
 	return nil, lost, err
 }
 
-// start is a link for an answer to reset.
+// newLink is a link for an answer to reset.
 func (d *Dev) newLink() *link {
 	etu := etuOf(apdu.ParseRate(defaultRate), d.clock.Frequency())
 	return &link{
-		uart: d.uart, blind: d.opts.NoParity, echo: !d.opts.NoEcho, careful: d.careful,
+		uart: d.uart, blind: d.opts.NoParity, echo: !d.opts.NoEcho, careful: d.opts.Repeat,
 		etu: etu, gap: charTime, guard: charTime,
 		slack: d.opts.Latency, fifo: float64(d.opts.FIFODelay), last: time.Now(),
 	}

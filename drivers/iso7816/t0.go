@@ -21,6 +21,7 @@ type t0 struct {
 	link     *link
 	wt       time.Duration // waiting time
 	maxNulls int
+	broken   bool // nothing tells any more what belongs to which command
 }
 
 // tpdu is a command TPDU: header with P3, and either data to the card or a
@@ -33,19 +34,27 @@ type tpdu struct {
 
 var errProcedure = errors.New("it is no procedure byte")
 
-// exchange sends a command TPDU and returns data and status word. mayRun tells,
+// exchange sends a command TPDU and returns data and status word. begun tells,
 // where there is an error, whether the card can have got the command.
-func (t *t0) exchange(ctx context.Context, c tpdu) (response []byte, mayRun bool, err error) {
+func (t *t0) exchange(ctx context.Context, c tpdu) (response []byte, begun bool, err error) {
 	if found, err := t.link.stale(ctx); err != nil || found {
-		return nil, false, errors.Join(err, errStale)
-	}
-	if mayRun, err = t.link.send(ctx, c.header[:], turnT0); err != nil {
-		return nil, mayRun, fmt.Errorf("header: %w", err)
+		t.broken = t.broken || found
+		if err == nil {
+			err = errStale
+		}
+		return nil, false, err
 	}
 	x := t0exchange{t0: t, tpdu: c}
-	if err := x.run(ctx); err != nil {
+	begun, err = t.link.send(ctx, c.header[:], turnT0)
+	if err != nil {
+		err = fmt.Errorf("header: %w", err)
+	} else {
+		err = x.run(ctx)
+	}
+	if err != nil {
+		t.broken = t.broken || begun
 		clear(x.response)
-		return nil, true, err
+		return nil, begun, err
 	}
 	return x.response, true, nil
 }

@@ -1,0 +1,340 @@
+package iso7816_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"testing/synctest"
+
+	"github.com/cloud-of-se/tses/apdu"
+	"github.com/cloud-of-se/tses/drivers"
+	"github.com/cloud-of-se/tses/drivers/driverstest/cardsim"
+	"github.com/cloud-of-se/tses/drivers/iso7816"
+)
+
+// oracle is a brain whose answer is known to everybody: it depends on the
+// command alone. It remembers what it has executed.
+type oracle struct{ executed [][]byte }
+
+func (o *oracle) PowerOn(context.Context) ([]byte, error)                  { return []byte{0x3B, 0}, nil }
+func (o *oracle) Reset(context.Context, drivers.ResetKind) ([]byte, error) { return []byte{0x3B, 0}, nil }
+func (o *oracle) PowerOff(context.Context) error                           { return nil }
+func (o *oracle) String() string                                           { return "oracle" }
+
+func (o *oracle) Transmit(_ context.Context, command []byte) ([]byte, error) {
+	o.executed = append(o.executed, bytes.Clone(command))
+	cmd, err := apdu.Parse(command)
+	if err != nil {
+		return []byte{0x67, 0x00}, nil
+	}
+	return truth(cmd), nil
+}
+
+// truth is the answer to a command: P1 P2 bytes that depend on all of it but
+// its length fields, and 9000 or an error.
+func truth(cmd apdu.Command) []byte {
+	n := int(cmd.P1)<<8 | int(cmd.P2)
+	sum := uint64(14695981039346656037) // FNV-1a
+	for _, b := range append([]byte{cmd.CLA, cmd.INS, cmd.P1, cmd.P2}, cmd.Data...) {
+		sum = (sum ^ uint64(b)) * 1099511628211
+	}
+	answer := make([]byte, n, n+2)
+	for i := range answer {
+		sum = sum*6364136223846793005 + 1442695040888963407
+		answer[i] = byte(sum >> 56)
+	}
+	if sum>>32&7 == 0 {
+		return append(answer, 0x6A, 0x82)
+	}
+	return append(answer, 0x90, 0x00)
+}
+
+// ordeal is random commands under random faults on one link.
+type ordeal struct {
+	t        *testing.T
+	rng      *rand.Rand
+	name     string
+	protocol int
+	opts     iso7816.Opts
+	card     cardsim.Options
+	brain    *oracle
+	maxData  int
+
+	calm      bool // no faults now
+	next      int  // characters until the next one
+	apart     int  // at most so many characters between two
+	one       bool // one fault per command at the most
+	pulses    bool
+	misbehave cardsim.Misbehaviour
+	wrong     int
+	good, bad int
+}
+
+// TestNothingWrong: whatever happens on the wire and in the card, an answer is
+// the right one or an error, nothing is executed twice, and the driver is
+// usable afterwards. On T=0 there is one fault in a command: it has nothing but
+// the parity bit, and cannot tell more from data. In inverse convention a short
+// low is a good character 00, which the LRC of T=1 does not count: there it is
+// left out.
+func TestNothingWrong(t *testing.T) {
+	total := 10000
+	switch {
+	case testing.Short():
+		total = 2000
+	case os.Getenv("TSES_TEST_ALL") == "1" && !raceEnabled:
+		total = 100000
+	}
+	links := []ordeal{
+		{name: "T=0", card: cardsim.Options{ATR: cardsim.WithTA1(false, 0x95, 0, 0)}, pulses: true},
+		{name: "T=0, byte by byte", card: cardsim.Options{ATR: cardsim.WithTA1(false, 0, 0, 0), Single: true}, pulses: true},
+		{name: "T=0 inverse", card: cardsim.Options{ATR: cardsim.WithTA1(true, 0x18, 0, 0)}, pulses: true},
+		{name: "T=0 with repetition", card: cardsim.Options{ATR: cardsim.WithTA1(false, 0x97, 2, 0)}, opts: iso7816.Opts{Repeat: true}},
+		{name: "T=1", card: cardsim.Options{ATR: cardsim.WithTA1(false, 0x97, 0, 1)}, protocol: 1, pulses: true},
+		{name: "T=1, CRC, IFSC 254, N=255", card: cardsim.Options{ATR: atrCRC(t)}, protocol: 1, pulses: true},
+		{name: "T=1 inverse, default rate", card: cardsim.Options{ATR: cardsim.WithTA1(true, 0, 0, 1)}, protocol: 1},
+	}
+	for i := range links {
+		o := &links[i]
+		t.Run(o.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o.t, o.rng = t, rand.New(rand.NewPCG(uint64(i), 7816))
+				o.run(total / len(links))
+			})
+		})
+	}
+}
+
+// atrCRC is an answer to reset with T=1, CRC, IFSC 254, CWI 4, BWI 2, N=255.
+func atrCRC(t *testing.T) []byte {
+	t.Helper()
+	b, err := apdu.ATR{Groups: []apdu.InterfaceGroup{
+		{TA: apdu.Interface(0x96), TC: apdu.Interface(255)},
+		{T: 1},
+		{T: 1, TA: apdu.Interface(254), TB: apdu.Interface(0x24), TC: apdu.Interface(1)},
+	}}.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (o *ordeal) run(n int) {
+	o.brain = &oracle{}
+	o.card.Brain, o.card.Noise = o.brain, o.noise
+	o.card.Misbehave = func([]byte) cardsim.Misbehaviour { return o.misbehave }
+	slot := cardsim.New(o.card)
+	d, err := iso7816.New(slot, slot, slot, &o.opts)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.powerOn(d, true)
+	for i := range n {
+		if o.wrong > 3 {
+			break
+		}
+		failed := o.command(d, i)
+		if failed && o.rng.IntN(2) == 0 {
+			o.misbehave, o.calm = cardsim.Behaves, true
+			failed = o.command(d, i) // it may be out of step, but not wrong
+		}
+		if failed {
+			o.powerOn(d, o.rng.IntN(2) == 0)
+		}
+	}
+	if err := d.PowerOff(o.t.Context()); err != nil {
+		o.t.Error(err)
+	}
+	o.t.Logf("%d right answers, %d errors", o.good, o.bad)
+	if o.good < n/3 || o.bad < n/50 {
+		o.t.Errorf("%d right answers and %d errors: that is no test", o.good, o.bad)
+	}
+}
+
+// powerOn brings the card back; calm says without faults.
+func (o *ordeal) powerOn(d *iso7816.Dev, calm bool) {
+	o.misbehave = cardsim.Behaves
+	for _, o.calm = range []bool{calm, true} {
+		o.plan()
+		o.one = true // T0 and the number of bytes are all there is to check
+		atr, err := d.PowerOn(o.t.Context())
+		if err == nil {
+			if !bytes.Equal(atr, o.card.ATR) {
+				o.fail("PowerOn: %X, want %X", atr, o.card.ATR)
+			}
+			return
+		}
+		if o.calm {
+			o.fail("PowerOn without faults: %v", err)
+			return
+		}
+	}
+}
+
+func (o *ordeal) fail(format string, args ...any) {
+	o.t.Helper()
+	o.wrong++
+	o.t.Errorf(format, args...)
+}
+
+// plan draws the faults for what comes now.
+func (o *ordeal) plan() {
+	o.next = -1
+	if o.calm {
+		return
+	}
+	o.one = o.protocol == 0
+	switch o.rng.IntN(4) {
+	case 0:
+		o.next = o.rng.IntN(12)
+	case 1:
+		o.next = o.rng.IntN(100)
+	}
+}
+
+// noise is the fault at a character.
+func (o *ordeal) noise(tr cardsim.Transit) cardsim.Damage {
+	if o.calm || o.next < 0 {
+		return cardsim.Damage{}
+	}
+	if o.next--; o.next >= 0 {
+		return cardsim.Damage{}
+	}
+	if o.next = -1; !o.one {
+		o.next = o.rng.IntN(o.apart)
+	}
+	flip := uint16(1) << o.rng.IntN(9)
+	if !tr.ToCard && !o.one && o.rng.IntN(4) == 0 {
+		flip |= 1 << o.rng.IntN(9)
+	}
+	damage := []cardsim.Damage{
+		{Flip: flip}, {Flip: flip, FlipEcho: flip}, {FlipEcho: flip}, {Lose: true}, {LoseEcho: true}, {Pulse: true},
+	}
+	if !tr.ToCard {
+		damage = []cardsim.Damage{{Flip: flip}, {Lose: true}, {Pulse: true}}
+	}
+	if !o.pulses {
+		damage = damage[:len(damage)-1]
+	}
+	return damage[o.rng.IntN(len(damage))]
+}
+
+// huge is an extended command of any length, with an answer of any length.
+func (o *ordeal) huge() apdu.Command {
+	cmd := apdu.Command{CLA: 0x80, INS: 0xE0, Extended: true, Data: make([]byte, 1+o.rng.IntN(65535)), Ne: 65536}
+	for i := range cmd.Data {
+		cmd.Data[i] = byte(o.rng.Uint32())
+	}
+	n := o.rng.IntN(65536)
+	cmd.P1, cmd.P2 = byte(n>>8), byte(n)
+	return cmd
+}
+
+// random is a command that the protocol can carry.
+func (o *ordeal) random() apdu.Command {
+	cmd := apdu.Command{CLA: 0x80, INS: 0xE0}
+	n := o.rng.IntN(40)
+	if o.rng.IntN(8) == 0 {
+		n = o.rng.IntN(300)
+	}
+	cmd.Extended = o.rng.IntN(6) == 0
+	kind := 1 + o.rng.IntN(4)
+	if kind >= 3 {
+		cmd.Data = make([]byte, 1+n%255)
+		if cmd.Extended && o.rng.IntN(4) == 0 {
+			cmd.Data = make([]byte, 1+o.rng.IntN(1200))
+		}
+		for i := range cmd.Data {
+			cmd.Data[i] = byte(o.rng.Uint32())
+		}
+	}
+	n = o.rng.IntN(60)
+	if kind == 2 || kind == 4 {
+		cmd.Ne = 1 + n
+		if kind == 2 && !cmd.Extended {
+			cmd.INS = 0x10
+		}
+		if cmd.Extended && o.rng.IntN(3) == 0 {
+			n = o.rng.IntN(1500)
+			cmd.Ne = n + 1 + o.rng.IntN(100)
+		}
+	} else {
+		n = 0
+	}
+	if kind == 2 {
+		cmd.INS = 0x10
+		n = cmd.Ne
+		if o.rng.IntN(8) == 0 && n > 1 {
+			n--
+			cmd.CLA = 0x81 // the card holds the answer for this command with the right length
+		}
+	}
+	cmd.P1, cmd.P2 = byte(n>>8), byte(n)
+	if kind == 1 || kind == 3 {
+		cmd.Extended = cmd.Extended && kind == 3
+	}
+	return cmd
+}
+
+// want is what the driver must answer.
+func (o *ordeal) want(cmd apdu.Command) []byte {
+	full := truth(cmd)
+	n := len(full) - 2
+	switch {
+	case o.protocol == 1 || cmd.Extended || n == 0:
+		return full
+	case cmd.Case() == 2 && n == cmd.Ne:
+		return full
+	case cmd.Case() == 2 && n < cmd.Ne:
+		return []byte{0x6C, byte(n)}
+	}
+	return []byte{0x61, byte(n)}
+}
+
+// command sends one and judges what came of it.
+func (o *ordeal) command(d *iso7816.Dev, i int) (failed bool) {
+	cmd := o.random()
+	o.apart = 60
+	if o.protocol == 1 && i%500 == 250 {
+		cmd = o.huge()
+		o.apart = 40000
+	}
+	raw, err := cmd.Bytes()
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	if !o.calm && o.rng.IntN(12) == 0 {
+		o.misbehave = cardsim.Misbehaviour(o.rng.IntN(int(cardsim.WrongSequence) + 1))
+	}
+	o.plan()
+	o.brain.executed = o.brain.executed[:0]
+	got, err := d.Transmit(o.t.Context(), raw)
+	executed := len(o.brain.executed)
+	switch want := o.want(cmd); {
+	case executed > 1:
+		o.fail("%v was executed %d times", cmd, executed)
+	case err == nil && !bytes.Equal(got, want):
+		o.fail("%v: got %.60X (%d bytes), want %.60X (%d bytes)", cmd, got, len(got), want, len(want))
+	case err == nil && executed != 1:
+		o.fail("%v was answered and executed %d times", cmd, executed)
+	case err != nil && executed > 0 && !errors.Is(err, drivers.ErrOutcomeUnknown):
+		o.fail("%v was executed, and the error does not say so: %v", cmd, err)
+	case executed == 1 && !same(o.brain.executed[0], cmd):
+		o.fail("%v was sent, %X was executed", cmd, o.brain.executed[0])
+	}
+	o.misbehave, o.calm = cardsim.Behaves, false
+	if err != nil {
+		o.bad++
+		return true
+	}
+	o.good++
+	return false
+}
+
+// same tells whether the card has got that command; T=0 leaves length fields out.
+func same(executed []byte, cmd apdu.Command) bool {
+	got, err := apdu.Parse(executed)
+	return err == nil && got.CLA == cmd.CLA && got.INS == cmd.INS && got.P1 == cmd.P1 && got.P2 == cmd.P2 && bytes.Equal(got.Data, cmd.Data)
+}

@@ -1,0 +1,5 @@
+//go:build race
+
+package iso7816_test
+
+const raceEnabled = true
