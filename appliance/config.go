@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/cloud-of-se/tses/boards"
 )
 
 // config is the configuration file. The package comment explains it.
@@ -57,6 +59,8 @@ type elementConfig struct {
 	// reset in hex.
 	Reader string `toml:"reader"`
 	ATR    string `toml:"atr"`
+
+	boards.Element // of the drivers of chips on this machine's buses
 }
 
 // duration is a time.Duration that TOML writes as "30s".
@@ -142,6 +146,9 @@ func (c config) check() error {
 		if err := e.checkReader(); err != nil {
 			return fmt.Errorf("element %q: %w", e.SEID, err)
 		}
+		if err := e.checkWire(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -196,6 +203,10 @@ func lineOf(text string, key toml.Key) int {
 func knownKeys(t reflect.Type, prefix string) []string {
 	var keys []string
 	for field := range t.Fields() {
+		if field.Anonymous {
+			keys = append(keys, knownKeys(field.Type, prefix)...)
+			continue
+		}
 		key := prefix + field.Tag.Get("toml")
 		keys = append(keys, key)
 		ft := field.Type

@@ -21,19 +21,25 @@ const (
 	elementsDir  = "elements"
 )
 
-// openers open the drivers that the configuration can name, but for pcscDriver.
+// openers open the drivers that the configuration can name, but for pcscDriver
+// and wireDrivers.
 var openers = map[string]func(state string, e elementConfig) (drivers.SE, io.Closer, error){
 	"softse": openSoftSE,
 }
 
 func driverNames() []string {
-	return append([]string{pcscDriver}, slices.Sorted(maps.Keys(openers))...)
+	names := append(slices.Collect(maps.Keys(openers)), pcscDriver)
+	return slices.Sorted(slices.Values(append(names, wireDrivers...)))
 }
 
 // openElements puts every configured SE into a grid. One that cannot be opened
 // is logged and stands in the grid as absent; the others serve. close ends the
 // drivers when the grid is used no more.
-func openElements(c config, state string, log *slog.Logger) (g *grid.Grid, close func() error, err error) {
+func openElements(c config, state string, m *machine, log *slog.Logger) (g *grid.Grid, close func() error, err error) {
+	wires, err := newChips(c, m, log)
+	if err != nil {
+		return nil, nil, err
+	}
 	g = grid.New()
 	var closers []io.Closer
 	close = func() error {
@@ -49,8 +55,11 @@ func openElements(c config, state string, log *slog.Logger) (g *grid.Grid, close
 			return nil, nil, errors.Join(err, close())
 		}
 		open := openers[e.Driver]
-		if e.Driver == pcscDriver {
+		switch {
+		case e.Driver == pcscDriver:
 			open = host.open
+		case e.wired():
+			open = wires.open
 		}
 		se, closer, err := open(state, e)
 		if err != nil {

@@ -74,6 +74,23 @@
 //	reader  = "ACS ACR39U*"         # reader, atr or both, globs with * and ?
 //	atr     = "3B9F96*"             # the card's answer to reset in hex
 //
+//	[[element]]                     # a chip on this machine's pins
+//	seid    = "se1"
+//	driver  = "i2c"                 # or "spi", "iso7816"
+//	carrier = "se050-arduino"       # a ready-made wiring; each key replaces a part of it
+//	bus     = "i2c1"                # "spi0", "uart0"; or device = "/dev/ttyUSB0"
+//	address = 0x48                  # spi: chip_select
+//	clock   = "400 kHz"
+//	reset   = "GPIO22 active low"   # or "pin15", "RTS", "none"
+//
+// # Chips on pins
+//
+// Package boards has the carriers, the Raspberry Pis and all keys. A wiring
+// that cannot work is refused before any chip gets power, and the log says
+// which line in config.txt cures it. A chip that does not answer is looked for
+// again and again, from every second to every minute; meanwhile POWERON tries
+// at once and says why it fails. The other elements serve.
+//
 // # Readers
 //
 // Cards in the readers of the host's pcscd need a TSES that was built with
@@ -130,6 +147,8 @@ const usage = `usage:
 // flags are those of the command line that come before a subcommand.
 type flags struct {
 	config, state, listen, box string
+
+	machine *machine // nil: this one
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {

@@ -31,7 +31,7 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	g, closeElements, err := openElements(c, f.state, log)
+	g, closeElements, err := openElements(c, f.state, f.machine, log)
 	if err != nil {
 		return err
 	}

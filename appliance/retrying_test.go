@@ -1,0 +1,289 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cloud-of-se/tses/drivers"
+	"github.com/cloud-of-se/tses/drivers/driverstest"
+	"github.com/cloud-of-se/tses/grid"
+)
+
+// shelf is a place where a card is or is not.
+type shelf struct {
+	mu     sync.Mutex
+	card   *driverstest.Scripted
+	fails  error // of opening
+	opens  int   // tries
+	isOpen int
+}
+
+func newShelf() *shelf {
+	return &shelf{card: driverstest.NewScripted(driverstest.Options{Name: "shelf"})}
+}
+
+func (s *shelf) open() (drivers.SE, io.Closer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opens++
+	if s.fails != nil {
+		return nil, nil, s.fails
+	}
+	s.isOpen++
+	return s.card, s, nil
+}
+
+func (s *shelf) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.isOpen--
+	return nil
+}
+
+func (s *shelf) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fails = err
+}
+
+func (s *shelf) counts() (opens, isOpen int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opens, s.isOpen
+}
+
+// retry makes a retrying SE on a shelf, and a log without times.
+func retry(t *testing.T, s *shelf) (*retrying, *logBuffer) {
+	t.Helper()
+	log := new(logBuffer)
+	r := newRetrying("test(shelf)", s.open, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	})))
+	return r, log
+}
+
+func closeAll(t *testing.T, r *retrying, s *shelf) {
+	t.Helper()
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, isOpen := s.counts(); isOpen != 0 {
+		t.Errorf("open %d times more than closed", isOpen)
+	}
+	if s.card.On() {
+		t.Error("the card is left on")
+	}
+}
+
+// TestRetryingConformance: in good times nobody notices that it is there.
+func TestRetryingConformance(t *testing.T) {
+	var s *shelf
+	driverstest.Conformance(t, func(t *testing.T) drivers.SE {
+		s = newShelf()
+		r, _ := retry(t, s)
+		t.Cleanup(func() { closeAll(t, r, s) })
+		return r
+	}, driverstest.Probe{
+		Bubble: true,
+		Slow:   []byte{0x80, 0xDD, 0x75, 0x30}, SlowTime: 30 * time.Second,
+		Executed: func() int64 { return s.card.Counts().Commands },
+		Exchanges: []driverstest.Exchange{
+			{Name: "case 2", Command: []byte{0, 0xB0, 0, 0, 2}, Want: []byte{0, 1, 0x90, 0}},
+			{Name: "case 1", Command: []byte{0x80, 0x5A, 0x6A, 0x82}, Want: []byte{0x6A, 0x82}},
+		},
+	})
+}
+
+// TestRetryingBackoff: a place that is empty is looked at ever more seldom, and
+// the log hears of it once.
+func TestRetryingBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		s.fail(errors.New("there is no /dev/ttyUSB0"))
+		r, log := retry(t, s)
+		for _, step := range []struct {
+			after time.Duration
+			opens int
+		}{{0, 1}, {time.Second, 2}, {2 * time.Second, 3}, {4 * time.Second, 4}, {8 * time.Second, 5}, {16 * time.Second, 6}, {32 * time.Second, 7}, {time.Minute, 8}, {time.Minute, 9}, {time.Hour, 69}} {
+			time.Sleep(step.after)
+			synctest.Wait()
+			if opens, _ := s.counts(); opens != step.opens {
+				t.Errorf("after %s more: %d tries, want %d", step.after, opens, step.opens)
+			}
+		}
+		s.fail(nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		const want = `level=WARN msg="element does not answer, the others serve" retry=1s err="no secure element is there: there is no /dev/ttyUSB0"
+level=INFO msg="element answers" driver=scripted(shelf)
+`
+		if log.String() != want {
+			t.Errorf("%s\nwant\n%s", log, want)
+		}
+		if opens, _ := s.counts(); opens != 70 {
+			t.Errorf("%d tries", opens)
+		}
+		time.Sleep(time.Hour) // it answers: nobody looks
+		if opens, _ := s.counts(); opens != 70 || s.card.On() {
+			t.Errorf("%d tries, on %v", opens, s.card.On())
+		}
+		closeAll(t, r, s)
+	})
+}
+
+// TestRetryingPowerOnIsATry: its user does not wait for the next try, and is
+// told why it failed.
+func TestRetryingPowerOnIsATry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		s.card.SetFault(driverstest.Removed)
+		r, _ := retry(t, s)
+		time.Sleep(10 * time.Minute)
+		_, err := r.PowerOn(t.Context())
+		if !errors.Is(err, drivers.ErrNoCard) {
+			t.Errorf("%v, want %v", err, drivers.ErrNoCard)
+		}
+		s.card.SetFault(driverstest.Healthy)
+		if _, err := r.PowerOn(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if got, err := r.Transmit(t.Context(), []byte{0, 0xB0, 0, 0, 2}); err != nil || !bytes.Equal(got, []byte{0, 1, 0x90, 0}) {
+			t.Errorf("%X %v", got, err)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if n := s.card.Counts().PowerOns; !s.card.On() || n != 1 {
+			t.Errorf("tried while it was used: %d times on", n)
+		}
+		closeAll(t, r, s)
+	})
+}
+
+// TestRetryingPulledOut: an SE that goes away in use is opened anew when it is
+// back, and only after its user has let go of it.
+func TestRetryingPulledOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		r, log := retry(t, s)
+		synctest.Wait()
+		if _, err := r.PowerOn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.card.SetFault(driverstest.Removed)
+		if _, err := r.Transmit(t.Context(), []byte{0, 0xB0, 0, 0, 2}); !errors.Is(err, drivers.ErrRemoved) {
+			t.Errorf("%v, want %v", err, drivers.ErrRemoved)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if opens, _ := s.counts(); opens != 1 {
+			t.Errorf("opened %d times under its user's feet", opens)
+		}
+		if err := r.PowerOff(t.Context()); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(10 * time.Minute)
+		s.card.SetFault(driverstest.Healthy)
+		time.Sleep(lastRetry)
+		synctest.Wait()
+		if !strings.HasSuffix(log.String(), "level=INFO msg=\"element answers\" driver=scripted(shelf)\n") || strings.Count(log.String(), "\n") > 4 {
+			t.Errorf("%s", log)
+		}
+		if _, err := r.PowerOn(t.Context()); err != nil {
+			t.Error(err)
+		}
+		closeAll(t, r, s)
+	})
+}
+
+// TestRetryingHurry: a try that hangs gives way to who wants the SE.
+func TestRetryingHurry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		s.card.SetFault(driverstest.Hang)
+		r, _ := retry(t, s)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		if _, err := r.PowerOn(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v, want %v", err, context.DeadlineExceeded)
+		}
+		if d := time.Since(start); d > probeTime+time.Second {
+			t.Errorf("it took %s", d)
+		}
+		s.card.SetFault(driverstest.Healthy)
+		if _, err := r.PowerOn(t.Context()); err != nil {
+			t.Error(err)
+		}
+		closeAll(t, r, s)
+	})
+}
+
+// TestRetryingPowerOffWhileItTries: nothing is powered off under a try, and
+// nobody waits for one.
+func TestRetryingPowerOffWhileItTries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		s.card.SetFault(driverstest.Hang)
+		r, _ := retry(t, s)
+		synctest.Wait()
+		start := time.Now()
+		if err := r.PowerOff(t.Context()); err != nil || time.Since(start) > 0 {
+			t.Errorf("%v after %s", err, time.Since(start))
+		}
+		if _, err := r.Transmit(t.Context(), []byte{0, 0xB0, 0, 0, 2}); !errors.Is(err, drivers.ErrPoweredOff) {
+			t.Errorf("%v, want %v", err, drivers.ErrPoweredOff)
+		}
+		s.card.SetFault(driverstest.Healthy)
+		closeAll(t, r, s)
+	})
+}
+
+// TestRetryingInAGrid pulls and plugs while sessions use the SE.
+func TestRetryingInAGrid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		r, _ := retry(t, s)
+		g := grid.New()
+		if err := g.Add("se1", r); err != nil {
+			t.Fatal(err)
+		}
+		for round := range 20 {
+			session := g.NewSession(fmt.Sprint("user", round))
+			out := round%3 == 1
+			if out {
+				s.card.SetFault(driverstest.Removed)
+			}
+			_, _, err := session.PowerOn(t.Context(), "se1")
+			if (err != nil) != out || out && !errors.Is(err, drivers.ErrNoCard) {
+				t.Errorf("round %d: %v", round, err)
+			}
+			if round%3 == 2 {
+				s.card.SetFault(driverstest.Removed)
+				if _, err := session.Transmit(t.Context(), "se1", []byte{0, 0xB0, 0, 0, 2}); !errors.Is(err, drivers.ErrRemoved) {
+					t.Errorf("round %d: %v", round, err)
+				}
+			}
+			s.card.SetFault(driverstest.Healthy)
+			if err := session.Close(); err != nil {
+				t.Errorf("round %d: %v", round, err)
+			}
+			time.Sleep(time.Duration(round) * time.Second / 3)
+		}
+		closeAll(t, r, s)
+	})
+}
