@@ -22,6 +22,7 @@ type Options struct {
 
 	Clock      int64         // highest, in Hz
 	Guard      time.Duration // between two accesses
+	NoGuard    bool          // Guard is zero
 	Turn       time.Duration // between a write and the first read
 	Poll       time.Duration // between two looks for an answer
 	MaxAccess  int           // bytes in one access
@@ -92,6 +93,9 @@ func (o *Options) fill() {
 	orElse(&o.Wire, I2C)
 	orElse(&o.Clock, d.Clock)
 	orElse(&o.Guard, d.Guard)
+	if o.NoGuard {
+		o.Guard = 0
+	}
 	orElse(&o.Turn, d.Turn)
 	orElse(&o.Poll, d.Poll)
 	orElse(&o.MaxAccess, d.MaxAccess)

@@ -34,6 +34,13 @@ func (b *I2CBus) Attach(addr uint16, c *Chip) {
 	b.chips[addr] = c
 }
 
+// SetClock changes the clock.
+func (b *I2CBus) SetClock(clock int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.clock = clock
+}
+
 // String implements [i2c.Bus].
 func (b *I2CBus) String() string { return "I2C-sim" }
 
