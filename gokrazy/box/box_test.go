@@ -1,0 +1,108 @@
+package box
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestNetworkCheck(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		n    Network
+		want string // part of the error; "" for none
+	}{
+		{"nothing", Network{}, ""},
+		{"DHCP", Network{Interface: "eth0", Address: "dhcp", DNS: []string{"10.0.0.2"}, NTP: []string{"pool.ntp.org", "10.0.0.3", "fd00::1"}}, ""},
+		{"static", Network{Address: "192.168.1.20/24", Gateway: "192.168.1.1", DNS: []string{"192.168.1.1"}}, ""},
+		{"static without a way out", Network{Address: "192.168.1.20/24"}, ""},
+		{"no length", Network{Address: "192.168.1.20"}, "network.address"},
+		{"a name", Network{Address: "box"}, "network.address"},
+		{"IPv6", Network{Address: "fd00::2/64"}, "network.address"},
+		{"loopback", Network{Address: "127.0.0.1/8"}, "network.address"},
+		{"gateway and DHCP", Network{Gateway: "192.168.1.1"}, "network.gateway"},
+		{"gateway elsewhere", Network{Address: "192.168.1.20/24", Gateway: "192.168.2.1"}, "network.gateway"},
+		{"gateway is the box", Network{Address: "192.168.1.20/24", Gateway: "192.168.1.20"}, "network.gateway"},
+		{"interface", Network{Interface: "eth0; reboot"}, "network.interface"},
+		{"long interface", Network{Interface: strings.Repeat("e", 16)}, "network.interface"},
+		{"DNS by name", Network{DNS: []string{"dns.example"}}, "network.dns"},
+		{"many DNS", Network{DNS: make([]string, 9)}, "network.dns"},
+		{"NTP", Network{NTP: []string{"not a host"}}, "network.ntp"},
+		{"many NTP", Network{NTP: make([]string, 9)}, "network.ntp"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := tt.n.Check()
+			if (err == nil) != (tt.want == "") || err != nil && !strings.HasPrefix(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestClockState(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run", "clock")
+	if s, err := ReadClockState(path); s != ClockFloor || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a file: %v, %v", s, err)
+	}
+	for _, want := range []ClockState{ClockFloor, ClockSet} {
+		if err := WriteClockState(path, want); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := ReadClockState(path); s != want || err != nil {
+			t.Errorf("got %v, %v; want %v", s, err, want)
+		}
+	}
+	if err := os.WriteFile(path, []byte("perfect"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := ReadClockState(path); s != ClockFloor || !errors.Is(err, ErrClockState) {
+		t.Errorf("garbage: %v, %v", s, err)
+	}
+}
+
+func TestLoss(t *testing.T) {
+	dir := t.TempDir()
+	if l, err := ReadLoss(dir); l != nil || err != nil {
+		t.Fatalf("nothing was lost: %v, %v", l, err)
+	}
+	first := time.Date(2026, 11, 1, 2, 3, 4, 5, time.UTC)
+	for _, at := range []time.Time{first, first.Add(time.Hour)} {
+		if err := RecordLoss(dir, Loss{Time: at, Why: "it could not be mounted"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := ReadLoss(dir)
+	if err != nil || l.Key() != "2026-11-01T02:03:04Z" || l.Why != "it could not be mounted" {
+		t.Errorf("got %+v, %v; want the first", l, err)
+	}
+	if err := AcceptLoss(dir); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := ReadLoss(dir); l != nil || err != nil {
+		t.Errorf("accepted: %v, %v", l, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, lostFile), []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := ReadLoss(dir); l == nil || err != nil {
+		t.Errorf("a torn record: %v, %v; want a loss", l, err)
+	}
+}
+
+func TestReadBuild(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "build")
+	for text, ok := range map[string]bool{
+		`{"time":"2026-11-01T00:00:00Z","version":"v1"}`: true, `{"version":"v1"}`: false, `{`: false, "": false,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := ReadBuild(path); (err == nil) != ok || ok && b.Time.Year() != 2026 {
+			t.Errorf("%q: %+v, %v", text, b, err)
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package box
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// ClockState is how far the clock of a box can be trusted.
+type ClockState string
+
+const (
+	// ClockFloor: the real time is not before the clock's, and perhaps much
+	// later.
+	ClockFloor ClockState = "floor"
+	// ClockSet: the time came from a real-time clock or an NTP server.
+	ClockSet ClockState = "set"
+)
+
+// WriteClockState tells the TSES of it by a file, which is replaced as a whole.
+func WriteClockState(path string, s ClockState) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("state of the clock: %w", err)
+	}
+	tmp := path + ".tmp"
+	err := os.WriteFile(tmp, []byte(s+"\n"), 0o644)
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		return fmt.Errorf("state of the clock: %w", err)
+	}
+	return nil
+}
+
+// ErrClockState says that the file holds no state.
+var ErrClockState = errors.New("not a state of the clock")
+
+// ReadClockState reads what WriteClockState wrote. With an error it is
+// [ClockFloor]: less is judged then, and that is said.
+func ReadClockState(path string) (ClockState, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ClockFloor, err
+	}
+	switch s := ClockState(strings.TrimSpace(string(text))); s {
+	case ClockFloor, ClockSet:
+		return s, nil
+	}
+	return ClockFloor, fmt.Errorf("%s: %.20q: %w", path, text, ErrClockState)
+}
