@@ -120,13 +120,14 @@ type model struct {
 	sessions []*grid.Session
 	names    []string
 	closed   []bool
-	owner    map[string]int // -1: nobody
+	owner    map[string]int  // -1: nobody
+	gone     map[string]bool // its owner was told that it was removed
 }
 
 // TestGridIsItsModel compares a grid, step by step, with a map of owners.
 func TestGridIsItsModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := &model{g: grid.New(), cards: make(map[string]*driverstest.Scripted), owner: make(map[string]int)}
+		m := &model{g: grid.New(), cards: make(map[string]*driverstest.Scripted), owner: make(map[string]int), gone: make(map[string]bool)}
 		for _, seid := range []string{"a", "b"} {
 			m.cards[seid] = driverstest.NewScripted(driverstest.Options{Name: seid})
 			m.owner[seid] = -1
@@ -168,6 +169,7 @@ func (m *model) wantOwned(t *rapid.T, i int, seid string, err error) bool {
 		if (err == nil) != m.healthy(seid) {
 			t.Fatalf("own SE, fault %d: %v", m.cards[seid].Fault(), err)
 		}
+		m.gone[seid] = m.gone[seid] || errors.Is(err, drivers.ErrRemoved)
 		return true
 	case owner < 0:
 		if !errors.Is(err, drivers.ErrPoweredOff) {
@@ -185,6 +187,11 @@ func (m *model) powerOn(t *rapid.T) {
 	i, s, seid, name := m.draw(t)
 	atr, already, err := s.PowerOn(t.Context(), name)
 	switch owner := m.owner[seid]; {
+	case owner == i && m.gone[seid]:
+		if already || (err == nil) != m.healthy(seid) {
+			t.Fatalf("own SE that was removed, fault %d: %v, %v", m.cards[seid].Fault(), already, err)
+		}
+		m.gone[seid] = err != nil
 	case owner == i:
 		if err != nil || !already || len(atr) == 0 {
 			t.Fatalf("own SE: %X, %v, %v", atr, already, err)
@@ -199,7 +206,7 @@ func (m *model) powerOn(t *rapid.T) {
 		if err != nil || already {
 			t.Fatalf("free SE: %v, %v", already, err)
 		}
-		m.owner[seid] = i
+		m.owner[seid], m.gone[seid] = i, false
 	case err == nil:
 		t.Fatal("a faulty SE was powered on")
 	}
@@ -236,7 +243,9 @@ func (m *model) transmit(t *rapid.T) {
 func (m *model) reset(t *rapid.T) {
 	i, s, seid, name := m.draw(t)
 	_, err := s.Reset(t.Context(), name, drivers.Cold)
-	m.wantOwned(t, i, seid, err)
+	if m.wantOwned(t, i, seid, err) && err == nil {
+		m.gone[seid] = false
+	}
 }
 
 func (m *model) close(t *rapid.T) {

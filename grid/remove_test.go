@@ -184,3 +184,28 @@ func TestRemoveInPowerOn(t *testing.T) {
 		}
 	})
 }
+
+// The driver says that its card was pulled: the owner powers it on again when
+// it is back, without powering it off before.
+func TestPulledAndBack(t *testing.T) {
+	g, sim := inventory(t)
+	s := g.NewSession("alice")
+	defer s.Close()
+	if _, _, err := s.PowerOn(t.Context(), "sim"); err != nil {
+		t.Fatal(err)
+	}
+	sim.SetFault(driverstest.Removed)
+	if _, err := s.Transmit(t.Context(), "sim", command); !errors.Is(err, drivers.ErrRemoved) {
+		t.Errorf("Transmit: %v, want %v", err, drivers.ErrRemoved)
+	}
+	if _, already, err := s.PowerOn(t.Context(), "sim"); !errors.Is(err, drivers.ErrNoCard) || already {
+		t.Errorf("PowerOn without the card: %v, already on %v; want %v", err, already, drivers.ErrNoCard)
+	}
+	sim.SetFault(driverstest.Healthy)
+	if atr, already, err := s.PowerOn(t.Context(), "sim"); err != nil || already || len(atr) == 0 {
+		t.Errorf("PowerOn with the card: %X, already on %v, %v", atr, already, err)
+	}
+	if _, err := s.Transmit(t.Context(), "sim", command); err != nil {
+		t.Errorf("Transmit: %v", err)
+	}
+}

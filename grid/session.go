@@ -39,7 +39,8 @@ var ErrClosed = errors.New("the session has ended")
 // PowerOn makes the SE this session's, powers it on and returns its answer to
 // reset. already tells that it was on: nothing was done and atr is that of the
 // last reset. It fails with [ErrUnknown], an [*InUseError], or the driver's
-// error; then the SE stays nobody's.
+// error; then the SE stays nobody's. One of this session that a call has found
+// removed is not on, and stays this session's whatever comes of it.
 func (s *Session) PowerOn(ctx context.Context, seid string) (atr []byte, already bool, err error) {
 	sl, ok := s.grid.lookup(seid)
 	if _, lost := s.Lost(seid); lost && !ok {
@@ -55,6 +56,7 @@ func (s *Session) PowerOn(ctx context.Context, seid string) (atr []byte, already
 	// The SE becomes this session's only when its turn has come: who gives up
 	// waiting has nothing to give back.
 	err = sl.turn(ctx, "power on", func() (err error) {
+		had := sl.isOf(s)
 		if atr, err = sl.claim(s); atr != nil || err != nil {
 			already = atr != nil
 			return err
@@ -62,6 +64,9 @@ func (s *Session) PowerOn(ctx context.Context, seid string) (atr []byte, already
 		s.found(seid)
 		if atr, err = sl.se.PowerOn(ctx); err != nil {
 			err = fmt.Errorf("%s: power on: %w", sl.seid, err)
+			if had {
+				return err
+			}
 			return errors.Join(err, s.powerOff(sl))
 		}
 		sl.setATR(atr)
@@ -239,6 +244,9 @@ func (sl *slot) call(ctx context.Context, s *Session, op string, f func() error)
 			return err // powered off while this call waited
 		}
 		if err := f(); err != nil {
+			if errors.Is(err, drivers.ErrRemoved) {
+				sl.clearATR() // a power on is to be one, when it is back
+			}
 			return fmt.Errorf("%s: %s: %w", sl.seid, op, err)
 		}
 		return nil
@@ -285,6 +293,13 @@ func (sl *slot) inUse() error {
 func (sl *slot) setATR(atr []byte) {
 	sl.mu.Lock()
 	sl.atr = append([]byte{}, atr...) // never nil, which would say "off"
+	sl.mu.Unlock()
+}
+
+// clearATR says that the SE has no power, whoever owns it.
+func (sl *slot) clearATR() {
+	sl.mu.Lock()
+	sl.atr = nil
 	sl.mu.Unlock()
 }
 
