@@ -1,0 +1,167 @@
+// Package builder makes the image of an SD card: it packs kernel, firmware,
+// init and the TSES with gokrazy's packer, formats /perm, and puts in the
+// configuration, the box's identity and its owner's trust.
+//
+// It needs the Go toolchain and nothing else: no root, no loop device, no other
+// program. What is downloaded comes through Go's module proxy and is pinned by
+// the go.sum files of the repository.
+package builder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/cloud-of-se/tses/gokrazy/internal/ext4"
+	"github.com/cloud-of-se/tses/gokrazy/internal/image"
+)
+
+// Size is how large an image is, in bytes: the two root file systems, the boot
+// partition, and most of a gigabyte for /perm. A power of two, which the SD
+// cards of emulators need.
+const Size = 2 << 30
+
+// Options say what card is wanted.
+type Options struct {
+	Repository string // the directory of this project's go.mod
+	Output     string // the image; one that is there is replaced
+	Owner      string // the owner's directory; made where there is none
+	Name       string // of the box; "" is a new one with a random name
+	Board      string // the model of Raspberry Pi, for chips on its buses; "" for none
+	Config     string // the configuration file; "" for the defaults
+	// Time is what all files are dated; zero is when the box's identity was made.
+	Time     time.Time
+	Progress io.Writer // what is being done; nil for silence
+	Verbose  io.Writer // what the packer says too; nil to show it with errors alone
+}
+
+// grace is how long a program that was told to end may hold its output open.
+const grace = 5 * time.Second
+
+// Result is what was made.
+type Result struct {
+	Output    string
+	Name      string // of the box
+	Owner     *Owner
+	NewOwner  bool
+	Port      string // that the TSES will listen on
+	RootBytes int64  // of the root file system, which has 500 MiB
+	SHA256    string
+}
+
+// Build makes an image. Where it fails, Output is as it was.
+func Build(ctx context.Context, o Options) (*Result, error) {
+	b := &build{Options: o, began: time.Now()}
+	if b.Progress == nil {
+		b.Progress = io.Discard
+	}
+	steps := []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"checking the configuration", b.readConfiguration},
+		{"owner and identity", b.identify},
+		{"compiling the packer", b.compilePacker},
+		{"compiling for the card and packing", b.pack},
+		{"formatting /perm", b.finish},
+		{"SHA-256", b.sum},
+	}
+	defer b.cleanUp()
+	if err := b.prepare(); err != nil {
+		return nil, err
+	}
+	for _, s := range steps {
+		b.say("%s", s.what)
+		if err := s.do(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.what, err)
+		}
+	}
+	// Only now what was there is replaced.
+	if err := os.Rename(b.part, o.Output); err != nil {
+		return nil, err
+	}
+	b.part = ""
+	b.result.Output = o.Output
+	return &b.result, nil
+}
+
+// build is one that is under way.
+type build struct {
+	Options
+	began  time.Time
+	work   string // temporary: what is given to the packer
+	part   string // the image until it is complete
+	packer string // the program
+	config configuration
+	box    *Box
+	result Result
+}
+
+func (b *build) say(format string, args ...any) {
+	// Progress is for people: whether they see it changes nothing.
+	_, _ = fmt.Fprintf(b.Progress, "[%5.1f s] %s\n", time.Since(b.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+func (b *build) prepare() error {
+	if info, err := os.Stat(b.Output); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a file; make an image first, and write it to the card then", b.Output)
+	}
+	output, err := filepath.Abs(b.Output)
+	if err != nil {
+		return err
+	}
+	if b.Repository, err = filepath.Abs(b.Repository); err != nil {
+		return err
+	}
+	// It holds the box's key for a while: MkdirTemp lets nobody else in.
+	if b.work, err = os.MkdirTemp("", "tses-card-*"); err != nil {
+		return err
+	}
+	part, err := os.CreateTemp(filepath.Dir(output), "."+filepath.Base(output)+".*")
+	if err != nil {
+		return err
+	}
+	b.part = part.Name() // of mode 0600, since the image holds the key too
+	return part.Close()
+}
+
+// cleanUp removes what is temporary. What cannot be removed is named in the
+// progress: it holds the key.
+func (b *build) cleanUp() {
+	for _, path := range []string{b.work, b.part} {
+		if path == "" {
+			continue
+		}
+		if err := os.RemoveAll(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			b.say("%s is left behind and holds the box's key, remove it: %v", path, err)
+		}
+	}
+}
+
+// finish does to the packer's image what the packer does not.
+func (b *build) finish(context.Context) (err error) {
+	im, err := image.Open(b.part, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, im.Close()) }()
+	if err := im.Normalise(b.Time); err != nil {
+		return err
+	}
+	uuid, seed := b.box.permIDs()
+	err = ext4.Format(im.Writer(image.Perm), ext4.Options{
+		Size: im.Partition(image.Perm).Size, UUID: uuid, HashSeed: seed, Label: "perm", Time: b.Time, Zeroed: true,
+	})
+	if err != nil {
+		return err
+	}
+	if b.result.RootBytes, err = im.RootSize(); err != nil {
+		return err
+	}
+	return im.Sync()
+}

@@ -1,0 +1,140 @@
+package builder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/cloud-of-se/tses/boards"
+)
+
+// configuration is what of the TSES's configuration matters for the card.
+type configuration struct {
+	Listen string   `toml:"listen"`
+	Names  []string `toml:"names"`
+	Access struct {
+		Trust []string `toml:"trust"`
+	} `toml:"access"`
+	Elements []struct {
+		SEID string `toml:"seid"`
+		boards.Element
+	} `toml:"element"`
+
+	files    map[string]string // for the card's /etc/tses
+	firmware boards.Firmware
+}
+
+const (
+	configFile  = "config.toml"
+	defaultPort = "7777"
+	maxTrust    = 1 << 20 // bytes of a file of certificates
+)
+
+// readConfiguration checks the configuration with the TSES's own words, and
+// takes from it what the card needs besides it.
+func (b *build) readConfiguration(ctx context.Context) error {
+	b.config.files = make(map[string]string)
+	b.result.Port = defaultPort
+	if b.Board != "" {
+		if _, err := boards.ByName(b.Board); err != nil {
+			return err
+		}
+	}
+	if b.Config == "" {
+		return nil
+	}
+	path, err := filepath.Abs(b.Config)
+	if err != nil {
+		return err
+	}
+	if err := b.checkConfiguration(ctx, path); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if _, err := toml.Decode(string(text), &b.config); err != nil {
+		return fmt.Errorf("%s: %w", b.Config, err)
+	}
+	b.config.files[configFile] = string(text)
+	if _, port, err := net.SplitHostPort(b.config.Listen); err == nil {
+		b.result.Port = port
+	}
+	if err := b.trusted(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("%s: access.trust: %w", b.Config, err)
+	}
+	return b.wire()
+}
+
+// checkConfiguration asks the TSES, as it is in this tree.
+func (b *build) checkConfiguration(ctx context.Context, path string) error {
+	var said bytes.Buffer
+	cmd := exec.CommandContext(ctx, "go", "run", "./appliance", "-check", "-config", path)
+	cmd.Dir, cmd.Stderr = b.Repository, &said
+	if err := cmd.Run(); err != nil {
+		text := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(said.String()), "exit status 1"))
+		return errors.New(strings.TrimPrefix(text, "appliance: "))
+	}
+	return nil
+}
+
+// trusted reads the CAs that the configuration names: on the card they stand
+// beside it.
+func (b *build) trusted(dir string) error {
+	for _, name := range b.config.Access.Trust {
+		if !filepath.IsLocal(name) || filepath.ToSlash(filepath.Clean(name)) != name {
+			return fmt.Errorf("%s: give it relative to the configuration and below it; it goes on the card", name)
+		}
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		if info.Size() > maxTrust {
+			return fmt.Errorf("%s: %d bytes are no file of certificates", name, info.Size())
+		}
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		b.config.files[name] = string(text)
+	}
+	return nil
+}
+
+// wire finds what the firmware has to be told for chips on buses.
+func (b *build) wire() error {
+	var wirings []boards.Wiring
+	for _, e := range b.config.Elements {
+		if boards.Keys(e.Driver) == nil {
+			continue // on no bus
+		}
+		w, err := e.Wiring(e.SEID)
+		if err != nil {
+			return err
+		}
+		wirings = append(wirings, w)
+	}
+	onBus := slices.ContainsFunc(wirings, func(w boards.Wiring) bool { return w.Bus != "" })
+	if b.Board == "" {
+		if onBus {
+			return errors.New("it has elements on buses of a Raspberry Pi: say which with -board, such as -board 4b")
+		}
+		return nil
+	}
+	board, err := boards.ByName(b.Board)
+	if err != nil {
+		return err
+	}
+	b.config.firmware, err = board.Firmware(wirings...)
+	return err
+}

@@ -1,0 +1,170 @@
+package builder
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const (
+	module    = "github.com/cloud-of-se/tses"
+	daemonPkg = module + "/appliance"
+	initPkg   = module + "/gokrazy/init"
+
+	kernelPkg   = "github.com/gokrazy/kernel.rpi"
+	firmwarePkg = "github.com/gokrazy/firmware"
+
+	pinsDir = "gokrazy/instance/builddir" // go.mod and go.sum of kernel and firmware
+
+	cardDir = "/etc/tses" // on the card
+)
+
+// instanceConfig is the packer's config.json, as far as it is used.
+type instanceConfig struct {
+	Hostname             string
+	Packages             []string
+	Update               struct{ NoPassword bool }
+	Environment          []string
+	PackageConfig        map[string]packageConfig
+	SerialConsole        string `json:",omitempty"`
+	GokrazyPackages      []string
+	KernelPackage        string
+	FirmwarePackage      string
+	EEPROMPackage        string
+	KernelExtraArgs      []string
+	BootloaderExtraLines []string `json:",omitempty"`
+
+	InternalCompatibilityFlags struct{ InitPkg string }
+}
+
+type packageConfig struct {
+	GoBuildFlags      []string
+	ExtraFileContents map[string]string `json:",omitempty"`
+}
+
+// instanceConfig says that there are init and the TSES and no more: no packages
+// of gokrazy, and, since there is no password, no HTTP server.
+func (b *build) instanceConfig() (*instanceConfig, error) {
+	files, err := b.cardFiles()
+	if err != nil {
+		return nil, err
+	}
+	smaller := []string{"-ldflags=-s -w"} // what fails is found with the same build and its symbols
+	c := &instanceConfig{
+		Hostname: b.box.Name,
+		Packages: []string{daemonPkg},
+		// The target's variables would also be taken from this machine's.
+		Environment: []string{
+			"GOOS=linux", "GOARCH=arm64", "GOARM64=v8.0", "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false",
+		},
+		PackageConfig: map[string]packageConfig{
+			daemonPkg: {GoBuildFlags: smaller, ExtraFileContents: files},
+			initPkg:   {GoBuildFlags: smaller},
+		},
+		GokrazyPackages:      []string{},
+		KernelPackage:        kernelPkg,
+		FirmwarePackage:      firmwarePkg,
+		KernelExtraArgs:      []string{"quiet"}, // a serial console takes its time for every line
+		BootloaderExtraLines: b.config.firmware.Lines,
+	}
+	c.Update.NoPassword = true
+	c.InternalCompatibilityFlags.InitPkg = initPkg
+	if b.config.firmware.NoConsole {
+		c.SerialConsole = "disabled"
+	}
+	return c, nil
+}
+
+// Stamp is the card's /etc/tses/build.
+type Stamp struct {
+	// Time is that of the card's identity: the clock of a box is never before it.
+	Time time.Time `json:"time"`
+	// Version is a hash of the sources.
+	Version string `json:"version"`
+}
+
+// cardFiles are the files of the card that are not the same on all.
+func (b *build) cardFiles() (map[string]string, error) {
+	revoked, err := b.result.Owner.revoked()
+	if err != nil {
+		return nil, err
+	}
+	version, err := treeHash(b.Repository)
+	if err != nil {
+		return nil, err
+	}
+	stamp, err := json.Marshal(Stamp{b.Time.UTC(), version})
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]string{cardDir + "/build": string(stamp) + "\n"}
+	for name, text := range b.config.files {
+		files[cardDir+"/"+name] = text
+	}
+	for name, text := range b.box.Files(b.result.Owner.authority, revoked) {
+		if _, taken := files[cardDir+"/"+name]; taken {
+			return nil, fmt.Errorf("access.trust: %s is the name of a file of the card's own, choose another", name)
+		}
+		// The packer takes an empty file for a directory.
+		if text != "" {
+			files[cardDir+"/"+name] = text
+		}
+	}
+	return files, nil
+}
+
+// writeInstance writes what the packer reads:
+//
+//	tses/config.json
+//	tses/builddir/go.mod, go.sum   pins of kernel and firmware, and the project's own
+//	src                            the project, as a link
+//
+// The compiler records paths relative to builddir in the programs. They are the
+// same wherever the repository is.
+func (b *build) writeInstance() error {
+	config, err := b.instanceConfig()
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(config, "", "  ")
+	if err != nil {
+		return err
+	}
+	goMod, goSum, err := b.pins()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(b.work, instance)
+	if err := os.MkdirAll(filepath.Join(dir, "builddir"), 0o700); err != nil {
+		return err
+	}
+	for name, content := range map[string]string{
+		"config.json": string(text), "builddir/go.mod": goMod, "builddir/go.sum": goSum,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			return err
+		}
+	}
+	return os.Symlink(b.Repository, filepath.Join(b.work, "src"))
+}
+
+// pins are go.mod and go.sum for the packer: those of kernel and firmware, and
+// what the project itself has in its go.sum.
+func (b *build) pins() (goMod, goSum string, err error) {
+	var texts [3]string
+	for i, name := range []string{pinsDir + "/go.mod", pinsDir + "/go.sum", "go.sum"} {
+		text, err := os.ReadFile(filepath.Join(b.Repository, name))
+		if err != nil {
+			return "", "", err
+		}
+		texts[i] = string(text)
+	}
+	const inRepository, here = "=> ../../..\n", "=> ../../src\n"
+	if !strings.Contains(texts[0], inRepository) {
+		return "", "", fmt.Errorf("%s/go.mod does not replace the project by %q", pinsDir, inRepository)
+	}
+	return strings.Replace(texts[0], inRepository, here, 1), texts[1] + texts[2], nil
+}

@@ -1,0 +1,127 @@
+// Command gokrazy makes the image of an SD card for a Raspberry Pi 3, 4, CM4 or
+// Zero 2 W that boots into a TSES.
+//
+//	go run ./gokrazy -o tses.img [-board NAME] [-config FILE] [-owner DIR] [-name NAME]
+//
+// It needs Go and nothing else. -config is the configuration of the TSES, as
+// command appliance documents it. -board says which Raspberry Pi it is for,
+// such as 4b, where the configuration has chips on its buses; else the card
+// fits all of them.
+//
+// # Owner, box and trust
+//
+// The owner is whoever makes the card. Their directory, tses-owner unless
+// -owner says otherwise, is made on the first run:
+//
+//	ca.pem, ca.key          the owner's CA: whom boxes let in, and which boxes clients trust
+//	credentials/admin.pem   an administrator's credential
+//	credentials.json        what was issued and revoked
+//	boxes/NAME/             the identity of each box, to make its card again
+//
+// Every card has the identity of one box, named tses-XXXX unless -name says
+// otherwise. With the name of a box that is there, its card is made again.
+//
+// On the card are the box's name, the owner's certificate, which says whom to
+// let in, and a box CA with its key. The box makes its server key on its first
+// boot, on the box, and signs its certificate with the box CA. Clients trust
+// the owner's CA alone and reach the box by its name:
+//
+//	server certificate  <-  box CA  <-  owner's CA
+//
+// # Threat model
+//
+// Who can reach a fresh box over the network: needs a credential of the owner's
+// CA for anything at all. There is no password, no default credential, no
+// enrolment that could be won by being first, and no other listener.
+//
+// Who listens or stands in between: TLS 1.3 with certificates on both sides.
+//
+// Who steals a card, or an image: has the box CA's key, the server's key, and
+// the state of the software SEs. With that they can pretend to be this one box
+// until the owner's clients stop asking for its name. They cannot pretend to be
+// another: the box CA has X.509 name constraints with this box's names alone
+// and without any IP address. They cannot make a credential: the box CA's
+// extended key usage is that of servers, and path length 0 leaves no CA below
+// it. The owner's CA key never was on the card. A chip on a bus keeps its keys
+// as well as chips do; a software SE is as safe as the card.
+//
+// Who gets the owner's directory: is the owner. Keep it as such a thing is
+// kept; it is needed to make cards and credentials, and never by a box.
+//
+// Who can write to the card: owns the box. Nothing on a Raspberry Pi 3 or 4
+// verifies what it boots.
+//
+// A revocation in the owner's directory gets on the cards that are made after
+// it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/cloud-of-se/tses/gokrazy/internal/builder"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Exit statuses.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o := builder.Options{Progress: stderr}
+	fs := flag.NewFlagSet("gokrazy", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.StringVar(&o.Output, "o", "", "the image `file` to make")
+	fs.StringVar(&o.Owner, "owner", "tses-owner", "the owner's `directory`, made where there is none")
+	fs.StringVar(&o.Name, "name", "", "the box's `name`; without it a new box")
+	fs.StringVar(&o.Board, "board", "", "the `model` of Raspberry Pi, for chips on its buses: 3b, 4b, cm4, zero2w ...")
+	fs.StringVar(&o.Config, "config", "", "the configuration `file` of the TSES")
+	verbose := fs.Bool("v", false, "show what the packer says")
+	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return exitOK
+	} else if err != nil {
+		return exitUsage
+	}
+	if o.Output == "" || fs.NArg() > 0 {
+		fmt.Fprintln(stderr, "usage: go run ./gokrazy -o FILE [-board NAME] [-config FILE] [-owner DIR] [-name NAME] [-v]")
+		return exitUsage
+	}
+	if *verbose {
+		o.Verbose = stderr
+	}
+	var err error
+	if o.Repository, err = repository(ctx); err == nil {
+		var made *builder.Result
+		if made, err = builder.Build(ctx, o); err == nil {
+			made.Explain(stdout)
+			return exitOK
+		}
+	}
+	fmt.Fprintf(stderr, "gokrazy: %v\n", err)
+	return exitFailed
+}
+
+// repository is where the sources are that the card is made from.
+func repository(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/cloud-of-se/tses").Output()
+	if err != nil {
+		return "", fmt.Errorf("the sources are not here: run it in a clone of the repository: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
