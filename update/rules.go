@@ -1,0 +1,50 @@
+package update
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Running is the system that a box runs.
+type Running struct {
+	Box     string
+	Version string
+	Built   int64 // Unix time in seconds
+}
+
+// Asked is what an administrator has asked for by name.
+type Asked struct {
+	Older string // the version of an older system that may replace the running one
+	Boot  string // the name of a boot partition that may replace the box's
+}
+
+// The reasons for which a bundle that the owner has signed is refused.
+var (
+	ErrOtherBox   = errors.New("the update is for another box")
+	ErrOlder      = errors.New("the update is older than what the box runs")
+	ErrBootChange = errors.New("the update changes the boot partition")
+)
+
+// Allow tells whether a bundle may replace what runs.
+//
+// An older system may have holes that its successor has closed, and everybody
+// who has ever had the older bundle has it still; so it has to be meant. A boot
+// partition is overwritten in place: a power cut meanwhile leaves a box that
+// does not start any more; so that has to be meant too.
+func (h *Header) Allow(r Running, a Asked) error {
+	if h.Box != r.Box {
+		return fmt.Errorf("%w: it is for %s, this is %s; build one for this box", ErrOtherBox, h.Box, r.Box)
+	}
+	if h.Built < r.Built && a.Older != h.Version {
+		return fmt.Errorf("%w: %s of %s against %s of %s; ask for it by -older %s if you mean it", ErrOlder,
+			h.Version, h.BuiltTime().Format(time.RFC3339), r.Version, time.Unix(r.Built, 0).UTC().Format(time.RFC3339), h.Version)
+	}
+	switch {
+	case h.Boot == nil && a.Boot != "":
+		return fmt.Errorf("the update has no boot partition, and %s was asked for; build it with one, or do not ask", a.Boot)
+	case h.Boot != nil && a.Boot != h.Boot.Name:
+		return fmt.Errorf("%w to %s, and a power cut meanwhile would leave a box that does not start; build it without one, or ask for it by -boot %s if you mean it", ErrBootChange, h.Boot.Name, h.Boot.Name)
+	}
+	return nil
+}
