@@ -137,6 +137,9 @@ func (r *retrying) PowerOn(ctx context.Context) ([]byte, error) {
 		return nil, fmt.Errorf("%s: power on: %w", r.name, err)
 	}
 	defer r.give()
+	if r.gone != nil { // it went away in use, and may be back
+		r.abandon()
+	}
 	atr, err := r.powerOn(ctx)
 	if err != nil {
 		r.used.Store(false)
@@ -165,10 +168,16 @@ func (r *retrying) powerOn(ctx context.Context) ([]byte, error) {
 	return r.se.PowerOn(ctx)
 }
 
-// Reset implements [drivers.SE].
+// Reset implements [drivers.SE]. An SE that went away in use, and may be back, is
+// opened and powered on anew.
 func (r *retrying) Reset(ctx context.Context, kind drivers.ResetKind) (atr []byte, err error) {
 	err = r.use(ctx, "reset", func() error {
-		atr, err = r.se.Reset(ctx, kind)
+		if r.gone == nil {
+			atr, err = r.se.Reset(ctx, kind)
+			return err
+		}
+		r.abandon()
+		atr, err = r.powerOn(ctx)
 		return err
 	})
 	return atr, err
@@ -177,6 +186,9 @@ func (r *retrying) Reset(ctx context.Context, kind drivers.ResetKind) (atr []byt
 // Transmit implements [drivers.SE].
 func (r *retrying) Transmit(ctx context.Context, command []byte) (response []byte, err error) {
 	err = r.use(ctx, "transmit", func() error {
+		if r.se == nil {
+			return fmt.Errorf("%s: transmit: %w: reset it when it is back (%v)", r.name, drivers.ErrRemoved, r.gone)
+		}
 		response, err = r.se.Transmit(ctx, command)
 		return err
 	})
@@ -215,7 +227,10 @@ func (r *retrying) PowerOff(ctx context.Context) error {
 		return err
 	}
 	defer r.give()
-	err := r.se.PowerOff(ctx)
+	var err error
+	if r.se != nil {
+		err = r.se.PowerOff(ctx)
+	}
 	r.used.Store(false)
 	if r.gone != nil {
 		r.silent(r.gone, firstRetry)

@@ -209,6 +209,37 @@ func TestRetryingPulledOut(t *testing.T) {
 	})
 }
 
+// TestRetryingPowerOnAgain: who still has an SE that was put back powers it on
+// again, which opens it anew.
+func TestRetryingPowerOnAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		r, _ := retry(t, s)
+		if _, err := r.PowerOn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.card.SetFault(driverstest.Removed)
+		if _, err := r.Transmit(t.Context(), []byte{0, 0xB0, 0, 0, 2}); !errors.Is(err, drivers.ErrRemoved) {
+			t.Errorf("%v, want %v", err, drivers.ErrRemoved)
+		}
+		if _, err := r.PowerOn(t.Context()); !errors.Is(err, drivers.ErrNoCard) {
+			t.Errorf("%v, want %v", err, drivers.ErrNoCard)
+		}
+		s.card.SetFault(driverstest.Healthy)
+		before, _ := s.counts()
+		if _, err := r.PowerOn(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if opens, _ := s.counts(); opens != before+1 {
+			t.Errorf("opened %d times, want once more than %d", opens, before)
+		}
+		if got, err := r.Transmit(t.Context(), []byte{0, 0xB0, 0, 0, 2}); err != nil || !bytes.Equal(got, []byte{0, 1, 0x90, 0}) {
+			t.Errorf("%X %v", got, err)
+		}
+		closeAll(t, r, s)
+	})
+}
+
 // TestRetryingHurry: a try that hangs gives way to who wants the SE.
 func TestRetryingHurry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -283,6 +314,49 @@ func TestRetryingInAGrid(t *testing.T) {
 				t.Errorf("round %d: %v", round, err)
 			}
 			time.Sleep(time.Duration(round) * time.Second / 3)
+		}
+		closeAll(t, r, s)
+	})
+}
+
+// TestRetryingReset: who still has an SE that was pulled out and put back gets
+// it by a reset, and not before.
+func TestRetryingReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		r, _ := retry(t, s)
+		command := []byte{0, 0xB0, 0, 0, 2}
+		if _, err := r.PowerOn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.card.SetFault(driverstest.Removed)
+		s.fail(errors.New("there is no /dev/ttyUSB0"))
+		if _, err := r.Transmit(t.Context(), command); !errors.Is(err, drivers.ErrRemoved) {
+			t.Errorf("%v, want %v", err, drivers.ErrRemoved)
+		}
+		for range 2 {
+			if _, err := r.Reset(t.Context(), drivers.Warm); !errors.Is(err, drivers.ErrNoCard) {
+				t.Errorf("%v, want %v", err, drivers.ErrNoCard)
+			}
+			if _, err := r.Transmit(t.Context(), command); !errors.Is(err, drivers.ErrRemoved) {
+				t.Errorf("%v, want %v", err, drivers.ErrRemoved)
+			}
+		}
+		s.card.SetFault(driverstest.Healthy)
+		s.fail(nil)
+		if atr, err := r.Reset(t.Context(), drivers.Warm); err != nil || len(atr) == 0 {
+			t.Errorf("%X %v", atr, err)
+		}
+		if got, err := r.Transmit(t.Context(), command); err != nil || !bytes.Equal(got, []byte{0, 1, 0x90, 0}) {
+			t.Errorf("%X %v", got, err)
+		}
+		s.fail(errors.New("there is no /dev/ttyUSB0"))
+		s.card.SetFault(driverstest.Removed)
+		if _, err := r.Transmit(t.Context(), command); !errors.Is(err, drivers.ErrRemoved) {
+			t.Errorf("%v, want %v", err, drivers.ErrRemoved)
+		}
+		if _, err := r.Reset(t.Context(), drivers.Cold); !errors.Is(err, drivers.ErrNoCard) {
+			t.Errorf("%v, want %v", err, drivers.ErrNoCard)
 		}
 		closeAll(t, r, s)
 	})
