@@ -19,10 +19,12 @@ import (
 // command alone. It remembers what it has executed.
 type oracle struct{ executed [][]byte }
 
-func (o *oracle) PowerOn(context.Context) ([]byte, error)                  { return []byte{0x3B, 0}, nil }
-func (o *oracle) Reset(context.Context, drivers.ResetKind) ([]byte, error) { return []byte{0x3B, 0}, nil }
-func (o *oracle) PowerOff(context.Context) error                           { return nil }
-func (o *oracle) String() string                                           { return "oracle" }
+func (o *oracle) PowerOn(context.Context) ([]byte, error) { return []byte{0x3B, 0}, nil }
+func (o *oracle) Reset(context.Context, drivers.ResetKind) ([]byte, error) {
+	return []byte{0x3B, 0}, nil
+}
+func (o *oracle) PowerOff(context.Context) error { return nil }
+func (o *oracle) String() string                 { return "oracle" }
 
 func (o *oracle) Transmit(_ context.Context, command []byte) ([]byte, error) {
 	o.executed = append(o.executed, bytes.Clone(command))
