@@ -56,7 +56,7 @@ func TestRecordedSessionsThroughPCSC(t *testing.T) {
 	for _, card := range cards {
 		commands += card.Counts().Commands
 	}
-	if commands < 100 {
+	if commands < 80 {
 		t.Errorf("the cards got %d commands, the recordings have more", commands)
 	}
 }

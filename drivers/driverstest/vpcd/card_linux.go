@@ -77,6 +77,9 @@ func (c *Card) Pull() error {
 	if c.err != nil {
 		return c.err
 	}
+	if errors.Is(err, net.ErrClosed) { // by serve, whose command was cut short
+		return nil
+	}
 	return err
 }
 
