@@ -26,7 +26,10 @@ func unhex(t testing.TB, s string) []byte {
 // open makes a driver on a simulated slot that must not be misused.
 func open(t *testing.T, simulated cardsim.Options, opts *iso7816.Opts) (*iso7816.Dev, *cardsim.Slot) {
 	t.Helper()
-	slot := cardsim.New(simulated)
+	slot, err := cardsim.New(simulated)
+	if err != nil {
+		t.Fatal(err)
+	}
 	d, err := iso7816.New(slot, slot, slot, opts)
 	if err != nil {
 		t.Fatal(err)

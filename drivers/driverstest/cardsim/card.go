@@ -35,6 +35,8 @@ type card struct {
 	opts Options
 	wire *wire
 	atr  apdu.ATR
+	cold answer // to a cold reset
+	hot  answer // to a warm one
 
 	vcc, rst, clk, io bool
 	ready             time.Duration // since when clock and RST low are there
@@ -57,10 +59,32 @@ type card struct {
 	violations []string
 }
 
-func newCard(w *wire, opts Options) *card {
-	c := &card{opts: opts, wire: w, io: true, gap: 12}
+// answer is an answer to reset.
+type answer struct {
+	raw    []byte
+	parsed apdu.ATR
+}
+
+func newAnswer(raw []byte) (answer, error) {
+	parsed, err := apdu.ParseATR(raw)
+	if r := parsed.Rate(); err == nil && (r.Fi == 0 || r.Di == 0) {
+		if _, specific := parsed.Specific(); specific {
+			err = fmt.Errorf("specific mode with a reserved rate: %X", raw)
+		}
+	}
+	return answer{raw, parsed}, err
+}
+
+func newCard(w *wire, opts Options) (c *card, err error) {
+	c = &card{opts: opts, wire: w, io: true, gap: 12}
 	c.setRate(apdu.ParseRate(0x11))
-	return c
+	if c.cold, err = newAnswer(opts.ATR); err != nil {
+		return nil, err
+	}
+	if c.hot = c.cold; opts.Warm != nil {
+		c.hot, err = newAnswer(opts.Warm)
+	}
+	return c, err
 }
 
 func (c *card) hertz() float64 { return float64(c.opts.Clock) / float64(physic.Hertz) }
@@ -150,22 +174,20 @@ func (c *card) stop() {
 
 // answerToReset begins anew; RST went high at now, or the card restarts.
 func (c *card) answerToReset(now time.Duration, warm bool) {
-	raw := c.opts.ATR
-	if warm && c.opts.Warm != nil {
-		raw = c.opts.Warm
+	a := c.cold
+	if warm {
+		a = c.hot
 	}
-	atr, err := apdu.ParseATR(raw)
-	if err == nil {
-		_, err = c.opts.Brain.PowerOn(context.Background())
+	if _, err := c.opts.Brain.PowerOn(context.Background()); err != nil {
+		c.fallSilent() // a chip that does not come up
+		return
 	}
-	if err != nil {
-		panic(fmt.Sprintf("cardsim: Options: %v", err)) // a mistake in a test
-	}
+	atr := a.parsed
 	c.atr, c.inverse, c.phase, c.pps, c.alarm, c.gap = atr, atr.Inverse, opening, nil, 0, 12
 	c.setRate(apdu.ParseRate(0x11))
 	c.protocol = atr.Protocols()[0]
 	c.received = now
-	c.send(now+c.clocks(5000), raw)
+	c.send(now+c.clocks(5000), a.raw)
 	if specific, ok := atr.Specific(); ok {
 		c.protocol = specific.T
 		c.setRate(atr.Rate())

@@ -89,7 +89,7 @@ type Damage struct {
 }
 
 // WithTA1 is a plain answer to reset for tests: these protocols, TA(1) if it is
-// not 0, and N of TC(1) if it is not 0.
+// not 0, and N of TC(1) if it is not 0. It panics on what cannot be encoded.
 func WithTA1(inverse bool, ta1 byte, n int, protocols ...int) []byte {
 	a := apdu.NewATR([]byte{0x80, 'S', 'I', 'M'}, protocols...)
 	a.Inverse = inverse
@@ -104,7 +104,7 @@ func WithTA1(inverse bool, ta1 byte, n int, protocols ...int) []byte {
 	}
 	b, err := a.Bytes()
 	if err != nil {
-		panic(err) // a mistake in a test
+		panic(err)
 	}
 	return b
 }

@@ -31,6 +31,10 @@ var _ iso7816.Contacts = (*PTY)(nil)
 
 // OpenPTY makes a card that has no power. Close ends it.
 func OpenPTY(opts Options) (*PTY, error) {
+	slot, err := New(opts)
+	if err != nil {
+		return nil, err
+	}
 	master, path, err := openMaster()
 	if err != nil {
 		return nil, fmt.Errorf("pseudo-terminal: %w", err)
@@ -39,7 +43,7 @@ func OpenPTY(opts Options) (*PTY, error) {
 	if err != nil {
 		return nil, errors.Join(err, master.Close())
 	}
-	p := &PTY{Slot: New(opts), path: path, master: master, slave: slave, kick: make(chan struct{}, 1), quit: make(chan struct{})}
+	p := &PTY{Slot: slot, path: path, master: master, slave: slave, kick: make(chan struct{}, 1), quit: make(chan struct{})}
 	p.wire.mode.Parity = iso7816.NoParity
 	p.wg.Go(p.receive)
 	p.wg.Go(p.deliver)

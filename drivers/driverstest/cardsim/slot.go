@@ -2,6 +2,7 @@ package cardsim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -25,14 +26,22 @@ var (
 	_ iso7816.Clock    = (*Slot)(nil)
 )
 
-// New makes a card that has no power.
-func New(opts Options) *Slot {
+// New makes a card that has no power. It fails where Options have no brain or
+// no good answer to reset.
+func New(opts Options) (*Slot, error) {
+	if opts.Brain == nil {
+		return nil, errors.New("cardsim: Options.Brain is missing")
+	}
 	if opts.Clock == 0 {
 		opts.Clock = 3840 * physic.KiloHertz
 	}
 	s := &Slot{wire: wire{epoch: time.Now(), mode: iso7816.Mode{Rate: 9600, Stop: 2}, noise: opts.Noise}}
-	s.card = newCard(&s.wire, opts)
-	return s
+	card, err := newCard(&s.wire, opts)
+	if err != nil {
+		return nil, fmt.Errorf("cardsim: %w", err)
+	}
+	s.card = card
+	return s, nil
 }
 
 // Violations are what the terminal has done against the standard: the order of
