@@ -61,9 +61,13 @@ func newBench(t *testing.T) *bench {
 		b.brains[name] = brain
 		b.plug(name)
 	}
-	b.slot = cardsim.New(cardsim.Options{
+	var err error
+	b.slot, err = cardsim.New(cardsim.Options{
 		Brain: b.brains["sim"], ATR: cardsim.WithTA1(false, 0x95, 0, 0), Clock: 3600 * physic.KiloHertz, Empty: b.noSIM.Load,
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		for name, brain := range b.brains {
 			b.pull(name)

@@ -35,7 +35,7 @@ func (b *Board) Firmware(ws ...Wiring) (Firmware, error) {
 			continue
 		}
 		done = append(done, p.bus)
-		f.Lines = append(f.Lines, firmwareLines(ps, p.bus)...)
+		f.Lines = append(f.Lines, b.firmwareLines(ps, p.bus)...)
 		f.NoConsole = f.NoConsole || p.bus.name == "uart0"
 	}
 	return f, nil
@@ -46,7 +46,7 @@ const usualI2C = 400 * physic.KiloHertz
 
 // firmwareLines are the lines for one bus with what the plans want of it. An
 // I2C runs at the clock of its slowest chip.
-func firmwareLines(ps []plan, b *bus) []string {
+func (m *Board) firmwareLines(ps []plan, b *bus) []string {
 	var r route
 	for _, p := range ps {
 		if p.bus == b {
@@ -57,11 +57,13 @@ func firmwareLines(ps []plan, b *bus) []string {
 	if b.kind == i2cBus {
 		number = int(slowest(ps, b) / physic.Hertz)
 	}
-	lines := make([]string, len(r.lines))
-	for i, line := range r.lines {
-		lines[i] = line
+	var lines []string
+	for _, line := range r.lines {
 		if strings.Contains(line, "%d") {
-			lines[i] = fmt.Sprintf(line, number)
+			line = fmt.Sprintf(line, number)
+		}
+		if line != noBluetooth || m.model.wireless {
+			lines = append(lines, line)
 		}
 	}
 	if b.name == "spi0" && number == 1 && taken(ps)[b.cs[1]] {

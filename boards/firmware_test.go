@@ -43,6 +43,7 @@ func TestFirmware(t *testing.T) {
 		{"4b", []Element{chip("spi5", nil)}, "dtoverlay=spi5-1cs", false},
 		{"4b", []Element{chip("spi6", nil)}, "dtoverlay=spi6-1cs", false},
 		{"3b", []Element{sim("uart0", "GPIO4")}, "enable_uart=1 dtoverlay=disable-bt", true},
+		{"cm3", []Element{sim("uart0", "GPIO4")}, "enable_uart=1", true},
 		{"4b", []Element{sim("uart2", "GPIO4")}, "dtoverlay=uart2", false},
 		{"4b", []Element{sim("uart3", "GPIO6")}, "dtoverlay=uart3", false},
 		{"4b", []Element{sim("uart4", "GPIO4")}, "dtoverlay=uart4", false},

@@ -24,7 +24,7 @@ func (c *checker) live() {
 				c.lacks(p)
 				continue
 			}
-			c.refuse(p, fmt.Sprintf("%s is off: there is no %s", p.bus.name, p.deviceFile()), "switch it on and restart", firmwareLines(c.plans, p.bus)...)
+			c.refuse(p, fmt.Sprintf("%s is off: there is no %s", p.bus.name, p.deviceFile()), "switch it on and restart", c.board.firmwareLines(c.plans, p.bus)...)
 		case p.bus.kind == i2cBus:
 			c.liveClock(p)
 		case p.bus.name == "spi0":
@@ -60,7 +60,7 @@ func (c *checker) liveClock(p *plan) {
 		return // not told: the kernel's own, which is 100 kHz
 	}
 	if is := physic.Frequency(binary.BigEndian.Uint32(b)) * physic.Hertz; is > p.Clock {
-		c.refuse(p, fmt.Sprintf("%s runs at %s, its chip takes %s", p.bus.name, is, p.Clock), "slow it down and restart", firmwareLines(c.plans, p.bus)...)
+		c.refuse(p, fmt.Sprintf("%s runs at %s, its chip takes %s", p.bus.name, is, p.Clock), "slow it down and restart", c.board.firmwareLines(c.plans, p.bus)...)
 	}
 }
 
@@ -68,14 +68,14 @@ func (c *checker) liveClock(p *plan) {
 // who uses its pin.
 func (c *checker) liveSelect(p *plan) {
 	if selects(c.plans, p.bus) == 1 && taken(c.plans)[p.bus.cs[1]] && c.exists(p.bus.device+"1") {
-		c.refuse(p, fmt.Sprintf("%s is chip select 1 of spi0 and wired to something else", p.bus.cs[1]), "put the line in the place of dtparam=spi=on and restart", firmwareLines(c.plans, p.bus)...)
+		c.refuse(p, fmt.Sprintf("%s is chip select 1 of spi0 and wired to something else", p.bus.cs[1]), "put the line in the place of dtparam=spi=on and restart", c.board.firmwareLines(c.plans, p.bus)...)
 	}
 }
 
 // liveUART checks that a UART is on, and that neither Bluetooth nor the console
 // has it.
 func (c *checker) liveUART(p *plan) {
-	lines := firmwareLines(c.plans, p.bus)
+	lines := c.board.firmwareLines(c.plans, p.bus)
 	if c.board.bluetooth(p.bus) {
 		c.refuse(p, "Bluetooth has the PL011 of "+p.bus.name, "take it away from Bluetooth and restart", lines...)
 		return
@@ -113,7 +113,7 @@ func (b *Board) tty(u *bus) (string, bool) {
 		return "", false
 	}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), "ttyAMA") {
+		if !strings.HasPrefix(e.Name(), "tty") {
 			continue
 		}
 		reg, err := fs.ReadFile(b.root, "sys/class/tty/"+e.Name()+"/device/of_node/reg")

@@ -49,7 +49,10 @@ func openI2C(p *plan, ports Ports) (drivers.SE, io.Closer, error) {
 		return nil, nil, err
 	}
 	opts.Reset, opts.ResetActive, opts.Interrupt, opts.InterruptActive = pins.reset, p.Reset.Active, pins.interrupt, p.Interrupt.Active
-	opts.ResetPulse, opts.Boot = max(opts.ResetPulse, p.ResetPulse), p.BootTime
+	opts.Boot = p.BootTime
+	if p.ResetPulse != 0 {
+		opts.ResetPulse = p.ResetPulse
+	}
 	bus, err := ports.I2C(p.deviceFile())
 	if err != nil {
 		return nil, nil, err
@@ -72,7 +75,10 @@ func openSPI(p *plan, ports Ports) (drivers.SE, io.Closer, error) {
 		return nil, nil, err
 	}
 	opts.Reset, opts.ResetActive, opts.Interrupt, opts.InterruptActive = pins.reset, p.Reset.Active, pins.interrupt, p.Interrupt.Active
-	opts.ResetPulse, opts.Boot = max(opts.ResetPulse, p.ResetPulse), p.BootTime
+	opts.Boot = p.BootTime
+	if p.ResetPulse != 0 {
+		opts.ResetPulse = p.ResetPulse
+	}
 	port, err := ports.SPI(p.deviceFile())
 	if err != nil {
 		return nil, nil, err

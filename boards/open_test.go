@@ -127,7 +127,11 @@ func TestOpenSPI(t *testing.T) {
 
 func TestOpenCard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{slot: cardsim.New(cardsim.Options{Brain: scripted(), ATR: cardsim.WithTA1(false, 0x95, 0, 0), Clock: 3600 * physic.KiloHertz})}
+		slot, err := cardsim.New(cardsim.Options{Brain: scripted(), ATR: cardsim.WithTA1(false, 0x95, 0, 0), Clock: 3600 * physic.KiloHertz})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &bench{slot: slot}
 		root := with(machine(t, "4b"), "sys/class/tty/ttyAMA5/device/of_node/reg", "\x7e\x20\x1a\x00\x00\x00\x02\x00")
 		w := wired(t, Element{Driver: ISO7816, Carrier: "sim-uart", Bus: "uart5", ClockPin: "GPIO6", Detect: "GPIO22"})[0]
 		se, closer, err := detect(t, root).Open(w, b)
@@ -156,7 +160,7 @@ func TestOpenFails(t *testing.T) {
 		bench       bench
 		want        string
 	}{
-		{"no such bus", "3b", Element{Driver: I2C, Carrier: "se050-arduino", Bus: "i2c6"}, bench{}, `element "a": a Raspberry Pi 3 Model B has no i2c6; it has i2c1, i2c0, i2c-gpio`},
+		{"no such bus", "3b", Element{Driver: I2C, Carrier: "se050-arduino", Bus: "i2c6"}, bench{}, `element "a": a Raspberry Pi 3 Model B has no i2c6; it has i2c-gpio, i2c0, i2c1`},
 		{"bus is gone", "3b", Element{Driver: I2C, Carrier: "optiga-nbt"}, bench{fails: gone}, `element "a": gone`},
 		{"port is gone", "3b", Element{Driver: SPI, Carrier: "gp-spi"}, bench{fails: gone}, `element "a": gone`},
 		{"adapter is gone", "3b", Element{Driver: ISO7816, Carrier: "phoenix"}, bench{fails: gone}, `element "a": gone`},

@@ -75,3 +75,8 @@ func wired(t *testing.T, elements ...Element) []Wiring {
 }
 
 var zero, one, two = 0, 1, 2
+
+func without(m fstest.MapFS, path string) fstest.MapFS {
+	delete(m, path)
+	return m
+}

@@ -104,7 +104,7 @@ func (c *checker) elsewhere(p *plan) (cure string, lines []string) {
 			if isFree(busy, r.pins) && (b.cs == nil || !busy[b.cs[0]]) {
 				moved := *p
 				moved.bus, moved.route, moved.ChipSelect = b, r, 0
-				return fmt.Sprintf("%s is free: bus = %q on %s", b.name, b.name, pinList(r.pins)), firmwareLines([]plan{moved}, b)
+				return fmt.Sprintf("%s is free: bus = %q on %s", b.name, b.name, pinList(r.pins)), c.board.firmwareLines([]plan{moved}, b)
 			}
 		}
 	}
