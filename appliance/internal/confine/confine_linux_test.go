@@ -1,0 +1,382 @@
+//go:build amd64 || arm64
+
+package confine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// cage is what a child of the test program is told; the child confines itself
+// and tries what it may and what it may not.
+type cage struct {
+	Rules               Rules
+	State, Etc, Foreign string // directories
+	Free, Port          int    // a port of somebody else, and its own
+}
+
+const cageEnv = "TSES_TEST_CAGE"
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(cageEnv); text != "" {
+		child(text)
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// child prints what became of each try.
+func child(text string) {
+	var c cage
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		fmt.Println(err)
+		os.Exit(9)
+	}
+	report, err := Enter(c.Rules)
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(9)
+	}
+	results := map[string]string{"uid": strconv.Itoa(os.Getuid()), "gid": strconv.Itoa(os.Getgid())}
+	for name, try := range c.tries() {
+		results[name] = outcome(try())
+	}
+	for _, key := range []string{"NoNewPrivs", "CapBnd", "CapEff", "CapPrm", "Seccomp", "Groups"} {
+		results[key] = status(key)
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(struct {
+		Report  Report
+		Results map[string]string
+	}{report, results}); err != nil {
+		os.Exit(9)
+	}
+}
+
+func outcome(err error) string {
+	var errno syscall.Errno
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.As(err, &errno):
+		return unix.ErrnoName(errno)
+	}
+	return err.Error()
+}
+
+func status(key string) string {
+	text, err := os.ReadFile("/proc/thread-self/status")
+	if err != nil {
+		return err.Error()
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, key+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "missing"
+}
+
+func (c cage) tries() map[string]func() error {
+	read := func(path string) func() error {
+		return func() error { _, err := os.ReadFile(path); return err }
+	}
+	return map[string]func() error{
+		"serve":            c.serve,
+		"connect away":     func() error { return dial(c.Free) },
+		"listen elsewhere": listenElsewhere,
+		"save":             c.save,
+		"read etc":         read(filepath.Join(c.Etc, "config.toml")),
+		"write etc":        func() error { return os.WriteFile(filepath.Join(c.Etc, "more"), nil, 0o600) },
+		"change etc":       func() error { return os.WriteFile(filepath.Join(c.Etc, "config.toml"), nil, 0o600) },
+		"read foreign":     read(filepath.Join(c.Foreign, "secret")),
+		"write foreign":    func() error { return os.WriteFile(filepath.Join(c.Foreign, "more"), nil, 0o600) },
+		"device":           useDevice,
+		"exec":             func() error { return syscall.Exec("/bin/true", []string{"true"}, nil) },
+		"command":          func() error { return exec.Command("/bin/true").Run() },
+		"packets": func() error {
+			_, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0)
+			return err
+		},
+		"UDP":    func() error { _, err := net.ListenPacket("udp", "127.0.0.1:0"); return err },
+		"signal": func() error { return unix.Kill(os.Getppid(), unix.SIGWINCH) },
+		"mount":  func() error { return unix.Mount("none", c.State, "tmpfs", 0, "") },
+		"reboot": func() error { return unix.Reboot(0) },
+		"ptrace": func() error { return unix.PtraceAttach(os.Getppid()) },
+		"user":   func() error { _, _, e := unix.RawSyscall(unix.SYS_SETRESUID, 0, 0, 0); return number(e) },
+		"kexec":  func() error { _, _, e := unix.RawSyscall(unix.SYS_KEXEC_FILE_LOAD, 0, 0, 0); return number(e) },
+		"clone3": func() error { _, _, e := unix.RawSyscall(unix.SYS_CLONE3, 0, 0, 0); return number(e) },
+		"set-user-ID": func() error {
+			return os.Chmod(filepath.Join(c.Foreign, "secret"), 0o4755)
+		},
+	}
+}
+
+func number(e unix.Errno) error {
+	if e == 0 {
+		return nil
+	}
+	return e
+}
+
+// serve listens on the process's port and speaks with itself there, on many
+// threads.
+func (c cage) serve() error {
+	ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", c.Port))
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	served := make(chan error, 1)
+	go func() {
+		conn, err := ln.Accept()
+		if err == nil {
+			_, err = conn.Write([]byte("well"))
+			err = errors.Join(err, conn.Close())
+		}
+		served <- err
+	}()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	said, err := io.ReadAll(conn)
+	if string(said) != "well" {
+		err = errors.Join(err, fmt.Errorf("read %q", said))
+	}
+	return errors.Join(err, <-served)
+}
+
+func dial(port int) error {
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+func listenElsewhere() error {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	return ln.Close()
+}
+
+// save is how state is written: a new file, a rename, a sync.
+func (c cage) save() error {
+	path := filepath.Join(c.State, "soft1.state")
+	if err := os.WriteFile(path+".tmp", []byte("state"), 0o600); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(c.State, "elements"), 0o700); err != nil {
+		return err
+	}
+	return os.Rename(path+".tmp", filepath.Join(c.State, "elements", "soft1.state"))
+}
+
+func useDevice() error {
+	f, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Write([]byte("x")); err != nil {
+		return err
+	}
+	// Not a terminal; Landlock would say EACCES first.
+	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != unix.ENOTTY {
+		return err
+	}
+	return nil
+}
+
+// newCage prepares the directories and the ports.
+func newCage(t *testing.T) cage {
+	t.Helper()
+	foreign, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { foreign.Close() })
+	own, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := own.Addr().(*net.TCPAddr).Port
+	own.Close()
+	top := t.TempDir()
+	c := cage{
+		State: filepath.Join(top, "state"), Etc: filepath.Join(top, "etc"), Foreign: filepath.Join(top, "foreign"),
+		Free: foreign.Addr().(*net.TCPAddr).Port, Port: port,
+	}
+	for _, dir := range []string{c.State, c.Etc, c.Foreign} {
+		if err := os.Mkdir(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{filepath.Join(c.Etc, "config.toml"), filepath.Join(c.Foreign, "secret")} {
+		if err := os.WriteFile(file, []byte("text"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The rights of other users are no obstacle: what is refused is refused
+	// by what is tested here.
+	for _, dir := range []string{top, filepath.Dir(top)} {
+		if err := os.Chmod(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{c.State, c.Etc, c.Foreign, filepath.Join(c.Etc, "config.toml"), filepath.Join(c.Foreign, "secret")} {
+		if err := os.Chmod(path, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Rules = Rules{
+		ReadWrite: []string{c.State}, Read: []string{c.Etc, "/proc", filepath.Join(top, "missing")},
+		Libraries: []string{"/lib", "/lib64", "/usr/lib"}, Devices: []string{"/dev"}, Ports: []uint16{uint16(port)},
+	}
+	return c
+}
+
+// prepare makes a copy of the test program that any user may execute, and what
+// it is told.
+func prepare(t *testing.T, c cage) (program, text string) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := os.ReadFile(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program = filepath.Join(filepath.Dir(c.State), "program")
+	if err := os.WriteFile(program, code, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	told, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program, string(told)
+}
+
+// runCage runs the child.
+func runCage(t *testing.T, c cage) (Report, map[string]string) {
+	t.Helper()
+	program, text := prepare(t, c)
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(), cageEnv+"="+text)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var said struct {
+		Report  Report
+		Results map[string]string
+	}
+	if err := json.Unmarshal(out, &said); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return said.Report, said.Results
+}
+
+func TestEnter(t *testing.T) {
+	c := newCage(t)
+	if os.Getuid() == 0 {
+		c.Rules.UID, c.Rules.GID = 7777, 7777
+	}
+	report, got := runCage(t, c)
+	applied := make(map[string]bool)
+	for _, s := range report {
+		applied[s.What] = s.Err == ""
+		t.Logf("%s: %s", s.What, s.Err)
+	}
+	want := map[string]string{
+		"serve": "ok", "save": "ok", "read etc": "ok", "device": "ok",
+		"exec": "EPERM", "command": "EPERM", "packets": "EAFNOSUPPORT", "UDP": "EPROTONOSUPPORT", "mount": "EPERM", "reboot": "EPERM",
+		"ptrace": "EPERM", "user": "EPERM", "kexec": "EPERM", "clone3": "ENOSYS",
+		"NoNewPrivs": "1", "Seccomp": "2", "CapEff": "0000000000000000", "CapPrm": "0000000000000000",
+		"set-user-ID": "EPERM",
+	}
+	if applied["files (landlock)"] {
+		for _, name := range []string{"write etc", "change etc", "read foreign", "write foreign"} {
+			want[name] = "EACCES"
+		}
+	}
+	if applied["TCP ports (landlock)"] {
+		want["connect away"], want["listen elsewhere"] = "EACCES", "EACCES"
+	}
+	if applied["signals and sockets of others (landlock)"] {
+		want["signal"] = "EPERM"
+	}
+	if os.Getuid() == 0 {
+		want["uid"], want["gid"], want["CapBnd"], want["Groups"] = "7777", "7777", "0000000000000000", ""
+	} else {
+		delete(want, "set-user-ID") // its own file
+	}
+	for name, w := range want {
+		if got[name] != w {
+			t.Errorf("%s: got %s, want %s", name, got[name], w)
+		}
+	}
+	if os.Getenv("TSES_TEST_ALL") == "1" && len(applied) < 8 {
+		t.Errorf("the kernel has not all: %v", report)
+	}
+}
+
+// What is denied is not so without Enter: the tries are good ones.
+func TestWithoutEnter(t *testing.T) {
+	c := newCage(t)
+	for _, name := range []string{"serve", "save", "read etc", "change etc", "read foreign", "write foreign", "device", "connect away", "listen elsewhere", "command", "signal"} {
+		if name == "signal" && os.Getppid() == 1 {
+			continue
+		}
+		if err := c.tries()[name](); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestKeepCapability(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to have capabilities")
+	}
+	c := newCage(t)
+	c.Rules.UID, c.Rules.GID, c.Rules.Keep = 7777, 7777, []int{unix.CAP_SYS_RAWIO}
+	_, got := runCage(t, c)
+	const rawIO = "0000000000020000"
+	if got["uid"] != "7777" || got["CapEff"] != rawIO || got["CapBnd"] != rawIO {
+		t.Errorf("user %s, capabilities %s of %s; want 7777, %s", got["uid"], got["CapEff"], got["CapBnd"], rawIO)
+	}
+}
+
+// A user that cannot be changed to is an error, and nothing goes on as before.
+func TestEnterFails(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to give it up")
+	}
+	c := newCage(t)
+	c.Rules.UID, c.Rules.GID = 7778, 7778
+	program, text := prepare(t, c)
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(), cageEnv+"="+text)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
+	out, err := cmd.CombinedOutput()
+	if exit := new(exec.ExitError); !errors.As(err, &exit) || !strings.Contains(string(out), "operation not permitted") {
+		t.Errorf("got %v\n%s", err, out)
+	}
+}

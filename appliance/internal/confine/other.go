@@ -1,0 +1,6 @@
+//go:build !linux || !(amd64 || arm64)
+
+package confine
+
+// Enter fails with [ErrUnsupported].
+func Enter(Rules) (Report, error) { return nil, ErrUnsupported }
