@@ -21,10 +21,11 @@ import (
 	"github.com/cloud-of-se/tses/gokrazy/internal/image"
 )
 
-// Size is how large an image is, in bytes: the two root file systems, the boot
-// partition, and most of a gigabyte for /perm. A power of two, which the SD
-// cards of emulators need.
-const Size = 2 << 30
+// Size is how large an image is, in bytes: boot partition, two root file systems
+// of 500 MiB, and 176 MiB for /perm, where the state of a TSES and its log take
+// a few. It is small because all of it is written to the card. What a card has
+// beyond it stays unused.
+const Size = 1280 << 20
 
 // Options say what card is wanted.
 type Options struct {

@@ -6,7 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
+
+	"github.com/cloud-of-se/tses/gokrazy/box"
 )
 
 const (
@@ -18,8 +19,6 @@ const (
 	firmwarePkg = "github.com/gokrazy/firmware"
 
 	pinsDir = "gokrazy/instance/builddir" // go.mod and go.sum of kernel and firmware
-
-	cardDir = "/etc/tses" // on the card
 )
 
 // instanceConfig is the packer's config.json, as far as it is used.
@@ -78,14 +77,6 @@ func (b *build) instanceConfig() (*instanceConfig, error) {
 	return c, nil
 }
 
-// Stamp is the card's /etc/tses/build.
-type Stamp struct {
-	// Time is that of the card's identity: the clock of a box is never before it.
-	Time time.Time `json:"time"`
-	// Version is a hash of the sources.
-	Version string `json:"version"`
-}
-
 // cardFiles are the files of the card that are not the same on all.
 func (b *build) cardFiles() (map[string]string, error) {
 	revoked, err := b.result.Owner.revoked()
@@ -96,21 +87,21 @@ func (b *build) cardFiles() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	stamp, err := json.Marshal(Stamp{b.Time.UTC(), version})
+	stamp, err := json.Marshal(box.Build{Time: b.Time.UTC(), Version: version})
 	if err != nil {
 		return nil, err
 	}
-	files := map[string]string{cardDir + "/build": string(stamp) + "\n"}
+	files := map[string]string{box.BuildFile: string(stamp) + "\n"}
 	for name, text := range b.config.files {
-		files[cardDir+"/"+name] = text
+		files[box.EtcDir+"/"+name] = text
 	}
 	for name, text := range b.box.Files(b.result.Owner.authority, revoked) {
-		if _, taken := files[cardDir+"/"+name]; taken {
+		if _, taken := files[box.EtcDir+"/"+name]; taken {
 			return nil, fmt.Errorf("access.trust: %s is the name of a file of the card's own, choose another", name)
 		}
 		// The packer takes an empty file for a directory.
 		if text != "" {
-			files[cardDir+"/"+name] = text
+			files[box.EtcDir+"/"+name] = text
 		}
 	}
 	return files, nil

@@ -1,0 +1,134 @@
+// Package boottest boots the image of an SD card in QEMU: the same kernel and
+// the same root file system that a Raspberry Pi boots, in emulation alone.
+//
+// What it cannot show is the way from the boot ROM to the kernel, since QEMU
+// starts the kernel itself: it is taken from the image, and its command line
+// too but for the console.
+package boottest
+
+import (
+	"context"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Options say how a card is booted.
+type Options struct {
+	Card *Card
+	// Disk is the image that is booted and written to; "" is the card's own,
+	// and what is written is dropped.
+	Disk string
+	// Append is added to the kernel's command line.
+	Append []string
+	// Args are more arguments of QEMU.
+	Args []string
+	// NoNetwork leaves out the network interface.
+	NoNetwork bool
+}
+
+// Machine is a running QEMU, `-M virt` with two Cortex-A53 and 256 MiB.
+type Machine struct {
+	Began time.Time // when QEMU was started
+
+	card    *Card
+	addr    string // that is forwarded to RACS in the machine
+	cmd     *exec.Cmd
+	console *console
+	monitor string // the socket of QEMU's own protocol
+	ended   chan struct{}
+	err     error // of QEMU, when ended is closed
+}
+
+// guestPort is where the box listens.
+const guestPort = "7777"
+
+// Start boots a card. The machine ends with the test, or when the context is
+// done. Other tests with a machine, in this process and in others, wait.
+func Start(ctx context.Context, t testing.TB, o Options) *Machine {
+	t.Helper()
+	qemu := program(t)
+	lock(ctx, t)
+	m := &Machine{card: o.Card, console: newConsole(), ended: make(chan struct{}), monitor: filepath.Join(t.TempDir(), "qmp")}
+	args, err := m.arguments(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.cmd = exec.CommandContext(ctx, qemu, args...)
+	m.cmd.Stdout, m.cmd.Stderr = m.console, m.console
+	m.cmd.SysProcAttr = dieWithParent()
+	m.cmd.WaitDelay = 5 * time.Second
+	m.Began = time.Now()
+	if err := m.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		m.err = m.cmd.Wait()
+		close(m.ended)
+	}()
+	t.Cleanup(func() {
+		m.PowerCut()
+		if t.Failed() {
+			t.Logf("console:\n%s", m.console)
+		}
+	})
+	return m
+}
+
+func (m *Machine) arguments(o Options) ([]string, error) {
+	kernel, cmdline, err := o.Card.kernel()
+	if err != nil {
+		return nil, err
+	}
+	drive := "if=none,id=card,format=raw,file=" + o.Disk
+	if o.Disk == "" {
+		drive = "if=none,id=card,format=raw,snapshot=on,file=" + o.Card.Image
+	}
+	args := []string{
+		"-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "256", "-no-reboot",
+		"-display", "none", "-serial", "stdio", "-monitor", "none", "-qmp", "unix:" + m.monitor + ",server=on,wait=off",
+		"-kernel", kernel, "-append", strings.Join(append(cmdline, o.Append...), " "),
+		"-drive", drive, "-device", "virtio-blk-pci,drive=card",
+		"-device", "virtio-balloon-pci,id=balloon",
+	}
+	if o.NoNetwork {
+		args = append(args, "-nic", "none")
+	} else {
+		if m.addr, err = freeAddress(); err != nil {
+			return nil, err
+		}
+		args = append(args, "-netdev", "user,id=net,restrict=on,hostfwd=tcp:"+m.addr+"-:"+guestPort,
+			"-device", "virtio-net-pci,netdev=net")
+	}
+	return append(args, o.Args...), nil
+}
+
+// freeAddress is one of loopback that nothing listens on. Until QEMU does,
+// somebody else could take it; then QEMU ends with an error that says so.
+func freeAddress() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return ln.Addr().String(), ln.Close()
+}
+
+// Addr is where the machine's RACS is reached from here.
+func (m *Machine) Addr() string { return m.addr }
+
+// Console is what the machine has written to its serial console.
+func (m *Machine) Console() string { return m.console.String() }
+
+// PowerCut ends the machine as a power cut does, and waits until it is over.
+func (m *Machine) PowerCut() {
+	// Where it has ended already there is nothing to kill.
+	_ = m.cmd.Process.Kill()
+	<-m.ended
+}
+
+// Ended is closed when the machine has ended: it was switched off, or it
+// restarted.
+func (m *Machine) Ended() <-chan struct{} { return m.ended }
