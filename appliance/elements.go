@@ -23,7 +23,7 @@ const (
 
 // openers open the drivers that the configuration can name, but for pcscDriver
 // and wireDrivers.
-var openers = map[string]func(state string, e elementConfig) (drivers.SE, io.Closer, error){
+var openers = map[string]func(state string, e elementConfig, log *slog.Logger) (drivers.SE, io.Closer, error){
 	"softse": openSoftSE,
 }
 
@@ -61,7 +61,7 @@ func openElements(c config, state string, m *machine, log *slog.Logger) (g *grid
 		case e.wired():
 			open = wires.open
 		}
-		se, closer, err := open(state, e)
+		se, closer, err := open(state, e, log)
 		if err != nil {
 			log.Error("element is out of service", "seid", e.SEID, "err", err)
 			se = absent{name: fmt.Sprintf("%s(%s)", e.Driver, e.SEID), why: err}
@@ -91,7 +91,7 @@ func addElement(g *grid.Grid, e elementConfig, se drivers.SE) error {
 }
 
 // openSoftSE opens a software SE whose state is sealed in the state directory.
-func openSoftSE(state string, e elementConfig) (drivers.SE, io.Closer, error) {
+func openSoftSE(state string, e elementConfig, log *slog.Logger) (drivers.SE, io.Closer, error) {
 	key, err := vault.LoadKey(filepath.Join(state, stateKeyFile))
 	if err != nil {
 		return nil, nil, err
@@ -103,6 +103,7 @@ func openSoftSE(state string, e elementConfig) (drivers.SE, io.Closer, error) {
 	}
 	opts := softse.DefaultOpts()
 	opts.Name, opts.Store, opts.Packages = e.SEID, file, softPackages()
+	opts.Report = func(err error) { log.Error("the state of a software SE cannot be saved", "seid", e.SEID, "err", err) }
 	card, err := softse.New(opts)
 	if err != nil {
 		return nil, nil, errors.Join(err, file.Close())

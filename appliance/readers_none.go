@@ -23,7 +23,7 @@ type readers struct {
 func newReaders(_ *grid.Grid, found bool, log *slog.Logger) *readers { return &readers{found, log} }
 
 // open refuses an element; its users are told why.
-func (*readers) open(string, elementConfig) (drivers.SE, io.Closer, error) {
+func (*readers) open(string, elementConfig, *slog.Logger) (drivers.SE, io.Closer, error) {
 	return nil, nil, errNoPCSC
 }
 

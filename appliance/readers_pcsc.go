@@ -33,7 +33,7 @@ func newReaders(g *grid.Grid, found bool, log *slog.Logger) *readers {
 }
 
 // open is the opener of an element.
-func (r *readers) open(_ string, e elementConfig) (drivers.SE, io.Closer, error) {
+func (r *readers) open(_ string, e elementConfig, _ *slog.Logger) (drivers.SE, io.Closer, error) {
 	r.used = true
 	se, err := r.host.Element(e.match())
 	return se, closers{}, err

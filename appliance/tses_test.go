@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"os"
 	"os/exec"
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("GORACE") == "" {
 		os.Setenv("GORACE", "atexit_sleep_ms=0")
 	}
-	openers["scripted"] = func(_ string, e elementConfig) (drivers.SE, io.Closer, error) {
+	openers["scripted"] = func(_ string, e elementConfig, _ *slog.Logger) (drivers.SE, io.Closer, error) {
 		return driverstest.NewScripted(driverstest.Options{Name: e.SEID}), closers(nil), nil
 	}
 	testscript.Main(m, map[string]func(){"appliance": main})

@@ -84,7 +84,7 @@ func newChips(c config, m *machine, log *slog.Logger) (*chips, error) {
 
 // open starts to drive an element. One that does not answer is tried again and
 // again; one whose wiring cannot work is left without power.
-func (c *chips) open(_ string, e elementConfig) (drivers.SE, io.Closer, error) {
+func (c *chips) open(_ string, e elementConfig, _ *slog.Logger) (drivers.SE, io.Closer, error) {
 	if err := c.refused[e.SEID]; err != nil {
 		return nil, nil, err
 	}
