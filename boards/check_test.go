@@ -73,6 +73,14 @@ func TestRefusals(t *testing.T) {
 			`element "a": i2c1 cannot do 3.400MHz; its most is 1MHz`}},
 		{"too fast for pins in software", "4b", []Element{{Driver: I2C, Carrier: "se050-arduino", Bus: "i2c-gpio"}}, []string{
 			`element "a": i2c-gpio cannot do 400kHz; its most is 100kHz`}},
+		{"one address twice, by bus and by device", "4b", []Element{se050, {Driver: I2C, Carrier: "se050-arduino", Device: "/dev/i2c-1", Reset: "none"}}, []string{
+			`element "a": "a" and "b" both have the address 0x48 on i2c1; give one of them another address or another bus`,
+			`element "b": "a" and "b" both have the address 0x48 on i2c1; give one of them another address or another bus`}},
+		{"one chip select twice, by bus and by device", "4b", []Element{{Driver: SPI, Carrier: "gp-spi", ChipSelect: &one}, {Driver: SPI, Carrier: "gp-spi", Device: "/dev/spidev0.1"}}, []string{
+			`element "a": "a" and "b" both have chip select 1 of spi0; give one of them another chip_select or another bus`,
+			`element "b": "a" and "b" both have chip select 1 of spi0; give one of them another chip_select or another bus`}},
+		{"reset on the pins of a device", "3b", []Element{{Driver: I2C, Carrier: "se050-arduino", Device: "/dev/i2c-1", Reset: "GPIO3"}}, []string{
+			`element "a": GPIO3 (pin 5) is reset of "a" and i2c1 of "a"; i2c0 is free: bus = "i2c0" on GPIO0, GPIO1; config.txt: dtparam=i2c_vc=on, dtparam=i2c_vc_baudrate=400000`}},
 		{"RTS on a UART of the header", "4b", []Element{{Driver: ISO7816, Carrier: "sim-uart", Reset: "RTS", Power: "none"}}, []string{
 			`element "a": reset = "RTS": uart0 has no such line; give a pin, such as reset = "GPIO17"`}},
 		{"clock where none comes out", "4b", []Element{{Driver: ISO7816, Carrier: "sim-uart", ClockPin: "GPIO5"}}, []string{
@@ -152,6 +160,11 @@ func TestRefusalsOfTheRunningKernel(t *testing.T) {
 			`element "a": the console is on /dev/ttyAMA0, which is uart0; take console=ttyAMA0 out of cmdline.txt and restart; for the builder of the SD card: SerialConsole "disabled"`}},
 		{"mini UART", uart0On(machine(t, "3b")), []Element{{Driver: ISO7816, Carrier: "sim-uart", Bus: "uart1"}}, []string{
 			`element "a": uart1 is the mini UART, which has no parity bit, and a card needs one; uart0 is free: bus = "uart0" on GPIO14, GPIO15; config.txt: enable_uart=1, dtoverlay=disable-bt`}},
+		{"mini UART by its device", with(machine(t, "3b"), "sys/class/tty/ttyS0/device/of_node/reg", "\x7e\x21\x50\x40\x00\x00\x00\x40"), []Element{{Driver: ISO7816, Carrier: "phoenix", Device: "/dev/ttyS0"}}, []string{
+			`element "a": uart1 is the mini UART, which has no parity bit, and a card needs one; uart0 is free: bus = "uart0" on GPIO14, GPIO15; config.txt: enable_uart=1, dtoverlay=disable-bt`}},
+		{"PL011 by its device", with(uart0On(machine(t, "3b")), "proc/cmdline", "console=ttyAMA0"), []Element{{Driver: ISO7816, Device: "/dev/ttyAMA0", ClockPin: "GPIO4", Reset: "GPIO14"}}, []string{
+			`element "a": GPIO14 (pin 8) is reset of "a" and uart0 of "a"; GPIO27 (pin 13) is free`,
+			`element "a": the console is on /dev/ttyAMA0, which is uart0; take console=ttyAMA0 out of cmdline.txt and restart; for the builder of the SD card: SerialConsole "disabled"`}},
 		{"a Pi 5 without its drivers", machine(t, "5b"), []Element{se050, gp}, []string{
 			`element "a": i2c1 of a Raspberry Pi 5 needs the kernel driver i2c-designware, which the kernel lacks; use a Raspberry Pi 3, 4 or Zero 2 W, or an adapter on USB: no line in config.txt cures this`,
 			`element "b": spi0 of a Raspberry Pi 5 needs the kernel driver spi-dw, which the kernel lacks; use a Raspberry Pi 3, 4 or Zero 2 W, or an adapter on USB: no line in config.txt cures this`}},

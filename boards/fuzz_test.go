@@ -62,3 +62,20 @@ func FuzzParsePin(f *testing.F) {
 		}
 	})
 }
+
+func FuzzWirings(f *testing.F) {
+	f.Add(tables)
+	f.Add("[[element]]\ndriver = \"spi\"\ncarrier = \"gp-spi\"\nseid = \"x\"\nchip_select = 1\n[[element]]\n")
+	f.Fuzz(func(t *testing.T, config string) {
+		ws, err := Wirings(config)
+		if err != nil && ws != nil {
+			t.Errorf("%v with %v", ws, err)
+		}
+		for i := range models {
+			b := &Board{model: &models[i], title: "x"}
+			if refused := b.Check(ws...); len(ws) == 0 && len(refused) > 0 {
+				t.Errorf("nothing is refused: %v", refused)
+			}
+		}
+	})
+}

@@ -3,6 +3,7 @@ package boards
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // plan is a wiring with the bus of the board that it is on.
@@ -29,6 +30,7 @@ func (b *Board) plans(ws []Wiring) (ps []plan, refused []*Refusal) {
 // locate finds the bus and the route of a plan.
 func (b *Board) locate(p *plan) *Refusal {
 	if p.Bus == "" {
+		b.recognize(p)
 		return nil
 	}
 	if b.model == nil {
@@ -49,6 +51,53 @@ func (b *Board) locate(p *plan) *Refusal {
 	}
 	p.route = p.bus.routes[at]
 	return nil
+}
+
+// recognize finds the bus behind a device file, so that its pins and its other
+// chips count. Where a bus can be led to several places nothing tells which one
+// it is, and it is taken as any device.
+func (b *Board) recognize(p *plan) {
+	if b.model == nil {
+		return
+	}
+	for i := range b.model.chip.buses {
+		bus := &b.model.chip.buses[i]
+		if bus.kind != kinds[p.Driver] || len(bus.routes) > 1 {
+			continue
+		}
+		cs, ok := b.behind(bus, p.Device)
+		if !ok {
+			continue
+		}
+		w := *p.Wiring
+		w.ChipSelect = cs
+		p.Wiring, p.bus, p.route = &w, bus, bus.routes[0]
+		return
+	}
+}
+
+// behind tells whether a device file is a bus's, and of which chip select.
+func (b *Board) behind(u *bus, device string) (cs int, ok bool) {
+	switch u.kind {
+	case spiBus:
+		if digits, found := strings.CutPrefix(device, u.device); found {
+			cs, err := parseNumber(digits, len(u.cs)-1)
+			return cs, err == nil
+		}
+		return 0, false
+	case uartBus:
+		tty, found := b.ttyNow(u)
+		return 0, found && tty == device
+	}
+	return 0, u.device == device
+}
+
+// place is what two plans share that are on one bus.
+func (p *plan) place() string {
+	if p.bus != nil {
+		return p.bus.name
+	}
+	return p.Device
 }
 
 var kinds = map[string]kind{I2C: i2cBus, SPI: spiBus, ISO7816: uartBus}

@@ -26,10 +26,10 @@ func (c *checker) both(p, q *plan, why, cure string, lines ...string) {
 // sharedPlaces finds two chips at one place of a bus.
 func (c *checker) sharedPlaces() {
 	c.pairs(func(p, q *plan) {
-		if p.Driver != q.Driver || p.Bus != q.Bus || p.Device != q.Device {
+		on := p.place()
+		if p.Driver != q.Driver || on != q.place() {
 			return
 		}
-		on := p.Bus + p.Device // one of them is empty
 		switch {
 		case p.Driver == I2C && p.Address == q.Address:
 			c.both(p, q, fmt.Sprintf("%q and %q both have the address 0x%02X on %s", p.Name, q.Name, p.Address, on), "give one of them another address or another bus")
