@@ -89,10 +89,13 @@ func TestConformance(t *testing.T) {
 		exchange(t, "case 2 short, 256", "00B0000000", pattern(256), "9000"),
 		exchange(t, "case 3 short", "00D60000 04 01020304", "9000"),
 		exchange(t, "case 4 short", "80E00000 04 01020304 00", "01020304 9000"),
-		exchange(t, "case 2 extended", "00B00000000000", pattern(65536), "9000"),
+		exchange(t, "case 2 extended", "00B00000 0003E8", pattern(1000), "9000"),
 		exchange(t, "case 3 extended", "00D60000 000400"+pattern(1024), "9000"),
-		exchange(t, "case 4 extended", "80E00000 00FFFF"+pattern(65535)+"0000", pattern(65535), "9000"),
+		exchange(t, "case 4 extended", "80E00000 000400"+pattern(1024)+"0000", pattern(1024), "9000"),
 	}
+	longest := append(t1[:5:5],
+		exchange(t, "case 2 extended", "00B00000000000", pattern(65536), "9000"),
+		exchange(t, "case 4 extended", "80E00000 00FFFF"+pattern(65535)+"0000", pattern(65535), "9000"))
 	for _, tt := range []struct {
 		name   string
 		brain  driverstest.Card
@@ -107,8 +110,8 @@ func TestConformance(t *testing.T) {
 		{"T=1", driverstest.TestCard, cardsim.WithTA1(false, 0, 0, 1), false, t1},
 		{"T=1 inverse", driverstest.TestCard, cardsim.WithTA1(true, 0, 0, 1), false, t1},
 		{"T=1, TA1 97, N 255", driverstest.TestCard, cardsim.WithTA1(false, 0x97, 255, 1), false, t1},
-		{"T=1 inverse, TA1 95, N 5", driverstest.TestCard, cardsim.WithTA1(true, 0x95, 5, 1), false, t1[:5]},
-		{"T=0 and T=1, TA1 97", driverstest.TestCard, cardsim.WithTA1(false, 0x97, 0, 0, 1), false, t1},
+		{"T=1 inverse, TA1 95, N 5", driverstest.TestCard, cardsim.WithTA1(true, 0x95, 5, 1), false, t1},
+		{"T=0 and T=1, TA1 97", driverstest.TestCard, cardsim.WithTA1(false, 0x97, 0, 0, 1), false, longest},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var last *driverstest.Scripted

@@ -23,7 +23,6 @@ type ordeal struct {
 	opts     iso7816.Opts
 	card     cardsim.Options
 	brain    *oracle
-	maxData  int
 
 	calm      bool // no faults now
 	next      int  // characters until the next one
@@ -44,9 +43,9 @@ type ordeal struct {
 func TestNothingWrong(t *testing.T) {
 	total := 10000
 	switch {
-	case testing.Short():
+	case testing.Short() || raceEnabled:
 		total = 2000
-	case os.Getenv("TSES_TEST_ALL") == "1" && !raceEnabled:
+	case os.Getenv("TSES_TEST_ALL") == "1":
 		total = 100000
 	}
 	links := []ordeal{

@@ -14,7 +14,6 @@ type t1 struct {
 
 	block   []byte
 	spoiled bool          // a character of the block was bad
-	first   time.Duration // leading edges of the block's characters
 	busy    time.Duration // what comes before is not for the card: it is about to send
 
 	ns, nr  byte // of the next I-block to and from the terminal
