@@ -1,10 +1,10 @@
-// Package box is what the first process of an SD card and the TSES that it
+// Package sdcard is what the first process of an SD card and the TSES that it
 // keeps running have agreed on: where things are, what each tells the other,
 // and the part of the configuration that is the first process's.
 //
 // The two share no memory and no socket. The first process tells by files in
 // [RunDir] and by the environment; the TSES answers by its heartbeat alone.
-package box
+package sdcard
 
 // Where things are on the box.
 const (
