@@ -17,6 +17,7 @@ type fat struct {
 	root        dirPlace
 	data        int64 // where cluster 2 is
 	clusterSize int64
+	seen        int // entries, in a walk
 }
 
 // dirPlace is a piece of a directory.
@@ -28,7 +29,9 @@ const (
 	attrVolume   = 0x08
 	attrDir      = 0x10
 
-	maxDepth = 8
+	// What bounds a walk through directories that contain each other.
+	maxDepth   = 8
+	maxEntries = 1 << 14
 )
 
 func openFAT(r *io.SectionReader) (*fat, error) {
@@ -107,6 +110,9 @@ func (f *fat) walk(places []dirPlace, depth int, do func(slot) error) error {
 }
 
 func (f *fat) visit(s slot, depth int, do func(slot) error) error {
+	if f.seen++; f.seen > maxEntries {
+		return fmt.Errorf("more than %d files: %w", maxEntries, ErrFormat)
+	}
 	if err := do(s); err != nil {
 		return err
 	}
@@ -149,6 +155,7 @@ func longPart(raw []byte) []uint16 {
 // readFile reads a file by its path, without regard to case.
 func (f *fat) readFile(path string) (content []byte, err error) {
 	var found *slot
+	f.seen = 0
 	err = f.walk([]dirPlace{f.root}, 0, func(s slot) error {
 		if found == nil && strings.EqualFold(s.name, path) && s.raw[11]&(attrDir|attrVolume) == 0 {
 			found = &s
@@ -183,6 +190,7 @@ func (f *fat) setTimes(w io.WriterAt, t time.Time) error {
 	t = t.UTC()
 	date := uint16(t.Year()-1980)<<9 | uint16(t.Month())<<5 | uint16(t.Day())
 	clock := uint16(t.Hour())<<11 | uint16(t.Minute())<<5 | uint16(t.Second()/2)
+	f.seen = 0
 	return f.walk([]dirPlace{f.root}, 0, func(s slot) error {
 		raw := append([]byte(nil), s.raw...)
 		raw[13] = 0 // tenths of a second, of creation
