@@ -53,6 +53,11 @@ type Server struct {
 	Limits  Limits
 	Log     *slog.Logger
 
+	// Own tells whether a connection from an address is the TSES's own, which
+	// looks whether it serves and has no credential. The log is silent on it.
+	// nil: there are none.
+	Own func(from net.Addr) bool
+
 	halfOpen pending
 
 	mu   sync.Mutex
@@ -232,6 +237,9 @@ func (s *Server) handshake(ctx context.Context, raw net.Conn) (*tls.Conn, *acces
 // logRefused writes down who was not let in. Who does not even come as far as
 // showing a certificate is noise of the net.
 func (s *Server) logRefused(raw net.Conn, err error) {
+	if s.Own != nil && s.Own(raw.RemoteAddr()) {
+		return
+	}
 	log := s.Log.With("from", raw.RemoteAddr().String(), "err", err)
 	var invalid *tls.CertificateVerificationError
 	switch {
