@@ -45,6 +45,19 @@ func open(t *testing.T, simulated cardsim.Options, opts *iso7816.Opts) (*iso7816
 	return d, slot
 }
 
+// getAll follows 61XX.
+func getAll(t *testing.T, d *iso7816.Dev, command []byte) []byte {
+	t.Helper()
+	got, err := d.Transmit(t.Context(), command)
+	if err == nil && len(got) == 2 && got[0] == 0x61 {
+		got, err = d.Transmit(t.Context(), []byte{0, 0xC0, 0, 0, got[1]})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
 // slowCommand takes the card 30 s, which the brain does not wait for.
 var slowCommand = []byte{0x80, 0xDD, 0x75, 0x30}
 

@@ -87,6 +87,7 @@ func (l *link) fill(ctx context.Context, n, more int, wait time.Duration) error 
 
 func (l *link) arrived(p []Char) {
 	l.rx = append(l.rx, p...)
+	clear(p) // it may hold a key
 	l.last = time.Now().Add(-l.etus(seenAfter))
 }
 
@@ -99,8 +100,15 @@ func (l *link) take(dst []byte, n int) ([]byte, error) {
 		}
 		dst = append(dst, c.Byte)
 	}
-	l.rx = l.rx[:copy(l.rx, l.rx[n:])]
+	l.drop(n)
 	return dst, err
+}
+
+// drop forgets the first n characters.
+func (l *link) drop(n int) {
+	rest := copy(l.rx, l.rx[n:])
+	clear(l.rx[rest:])
+	l.rx = l.rx[:rest]
 }
 
 // read is the next character.
@@ -147,7 +155,7 @@ func (l *link) stale(ctx context.Context) (bool, error) {
 			return found, err
 		}
 	}
-	l.rx = l.rx[:0]
+	l.drop(len(l.rx))
 	return found, nil
 }
 
@@ -160,7 +168,7 @@ const maxStale = 4096
 // drain waits until the line has been silent for the given time.
 func (l *link) drain(ctx context.Context, silence time.Duration) error {
 	for seen := 0; seen < maxStale; {
-		l.rx = l.rx[:0]
+		l.drop(len(l.rx))
 		err := l.fill(ctx, 1, len(l.buf)-1, silence)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil
@@ -170,7 +178,7 @@ func (l *link) drain(ctx context.Context, silence time.Duration) error {
 		}
 		seen += len(l.rx)
 	}
-	l.rx = l.rx[:0]
+	l.drop(len(l.rx))
 	return fmt.Errorf("%w: more than %d characters", errStale, maxStale)
 }
 

@@ -81,7 +81,7 @@ func (l *link) burst(ctx context.Context, p []byte) error {
 			break
 		}
 	}
-	l.rx = l.rx[:copy(l.rx, l.rx[len(p):])]
+	l.drop(len(p))
 	return err
 }
 

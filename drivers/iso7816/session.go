@@ -42,9 +42,13 @@ func (s *session) negotiate(ctx context.Context, usePPS bool) error {
 		return s.startT1(ctx)
 	}
 	fi := max(s.atr.Rate().Fi, s.rate.Fi) // Fi may be reserved, 0
+	wi := s.atr.T0WI()
+	if wi == 0 {
+		wi = 10 // reserved: the default
+	}
 	s.t0 = &t0{
 		link: s.link, maxNulls: s.d.opts.MaxWaits,
-		wt: clocks(max(s.atr.T0WI(), 1)*960*fi, s.d.clock.Frequency()),
+		wt: clocks(wi*960*fi, s.d.clock.Frequency()),
 	}
 	return nil
 }

@@ -100,7 +100,7 @@ func (l *t1link) discard(ctx context.Context, n int, reason error) error {
 		if err := l.fill(ctx, part, 0, l.cwt); err != nil {
 			return err
 		}
-		l.rx = l.rx[:copy(l.rx, l.rx[part:])]
+		l.drop(part)
 		n -= part
 	}
 	return reason
@@ -117,6 +117,6 @@ func (l *t1link) misread(ctx context.Context, reason error) error {
 			return err
 		}
 	}
-	l.rx = l.rx[:0]
+	l.drop(len(l.rx))
 	return fmt.Errorf("%w: %v", t1.ErrFraming, reason) // not wrapped: the deadline is that of a character
 }

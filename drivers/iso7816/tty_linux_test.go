@@ -86,19 +86,6 @@ func TestTTY(t *testing.T) {
 	}
 }
 
-// getAll follows 61XX.
-func getAll(t *testing.T, d *iso7816.Dev, command []byte) []byte {
-	t.Helper()
-	got, err := d.Transmit(t.Context(), command)
-	if err == nil && len(got) == 2 && got[0] == 0x61 {
-		got, err = d.Transmit(t.Context(), []byte{0, 0xC0, 0, 0, got[1]})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return got
-}
-
 // TestTTYCancelled: a context ends a call that waits for a card.
 func TestTTYCancelled(t *testing.T) {
 	card := cardsim.Options{Brain: script(driverstest.T0Card), ATR: cardsim.WithTA1(false, 0x97, 0, 0), Time: thinking}
