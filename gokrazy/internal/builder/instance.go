@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/cloud-of-se/tses/gokrazy/box"
+	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
 
 const (
@@ -87,21 +87,21 @@ func (b *build) cardFiles() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	stamp, err := json.Marshal(box.Build{Time: b.Time.UTC(), Version: version})
+	stamp, err := json.Marshal(sdcard.Build{Time: b.Time.UTC(), Version: version})
 	if err != nil {
 		return nil, err
 	}
-	files := map[string]string{box.BuildFile: string(stamp) + "\n"}
+	files := map[string]string{sdcard.BuildFile: string(stamp) + "\n"}
 	for name, text := range b.config.files {
-		files[box.EtcDir+"/"+name] = text
+		files[sdcard.EtcDir+"/"+name] = text
 	}
 	for name, text := range b.box.Files(b.result.Owner.authority, revoked) {
-		if _, taken := files[box.EtcDir+"/"+name]; taken {
+		if _, taken := files[sdcard.EtcDir+"/"+name]; taken {
 			return nil, fmt.Errorf("access.trust: %s is the name of a file of the card's own, choose another", name)
 		}
 		// The packer takes an empty file for a directory.
 		if text != "" {
-			files[box.EtcDir+"/"+name] = text
+			files[sdcard.EtcDir+"/"+name] = text
 		}
 	}
 	return files, nil
