@@ -76,8 +76,8 @@ func (h *Host) compare(free []reader) (gone []string, come []coming) {
 		if at, taken := wanted[seid]; !taken || h.found[seid] == r.name && at != r.name {
 			wanted[seid] = r.name
 		}
-		h.tellDouble(seid, r.name, wanted[seid])
 	}
+	h.tellDoubles(free, wanted)
 	for seid, reader := range h.found {
 		if wanted[seid] != reader {
 			gone = append(gone, seid)
@@ -95,16 +95,20 @@ func (h *Host) compare(free []reader) (gone []string, come []coming) {
 	return gone, come
 }
 
-// tellDouble says once that two readers cannot be told apart.
-func (h *Host) tellDouble(seid, reader, holder string) {
-	if reader == holder || h.doubles[reader] {
-		return
+// tellDoubles says once of a reader that it cannot be told from another.
+func (h *Host) tellDoubles(free []reader, wanted map[string]string) {
+	for _, r := range free {
+		seid := SEID(r.name, r.atr)
+		holder, taken := wanted[seid]
+		if !taken || holder == r.name || h.doubles[r.name] {
+			continue
+		}
+		if len(h.doubles) < maxStates { // the names are pcscd's; the note is bounded
+			h.doubles[r.name] = true
+		}
+		h.opts.Log.Error("a card is not served: its reader and itself are of the same kind as others and have no serial number; name both by their readers in the configuration",
+			"seid", seid, "reader", r.name, "other", holder)
 	}
-	if len(h.doubles) < maxStates { // names come from pcscd; the note is bounded
-		h.doubles[reader] = true
-	}
-	h.opts.Log.Error("a card is not served: reader and card are of the same kind as another's and have no serial number; name both by their readers in the configuration",
-		"seid", seid, "reader", reader, "other", holder)
 }
 
 func (h *Host) foundCard(reader string) drivers.SE {

@@ -16,5 +16,7 @@
 //	}
 //
 // What vpcd cannot do: it counts bytes in 16 bits, so that a command and an
-// answer have at most 65,535 bytes with all that belongs to them.
+// answer have at most 65,535 bytes with all that belongs to them; it waits for
+// ever for a card that does not answer; and it takes a card that is pulled in a
+// command for one that answers nothing.
 package vpcd
