@@ -1,0 +1,251 @@
+package slots
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cloud-of-se/tses/update"
+)
+
+func TestSelect(t *testing.T) {
+	device := strings.NewReplacer("PARTUUID=60c24cc1-f3f9-427a-8199-484e4bf20001/PARTNROFF=1", "/dev/mmcblk0p2")
+	for name, files := range map[string][]string{
+		"both":    {"/cmdline.txt", kernelArgs, "/loader/entries/gokrazy.conf", loaderText},
+		"Pi":      {"/cmdline.txt", kernelArgs},
+		"UEFI":    {"/x", "y", "/loader/entries/gokrazy.conf", loaderText},
+		"devices": {"/cmdline.txt", device.Replace(kernelArgs), "/loader/entries/gokrazy.conf", device.Replace(loaderText)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := bootPartition(t, files...)
+			p := &power{left: -1}
+			boot := p.partition(bytes.Clone(before))
+			for _, s := range []Slot{A, B, B, A} {
+				if err := Select(boot, s); err != nil {
+					t.Fatal(err)
+				}
+				for _, which := range []Slot{A, B} {
+					if is, err := Selects(boot, which); err != nil || is != (which == s) {
+						t.Errorf("%v is selected, for %v: %v, %v", s, which, is, err)
+					}
+				}
+				if s == B && len(diff(before, boot.Medium.(*medium).safe)) != strings.Count(strings.Join(files, ""), "root=") {
+					t.Errorf("bytes %v are different, want one in each file", diff(before, boot.Medium.(*medium).safe))
+				}
+			}
+			if d := diff(before, boot.Medium.(*medium).safe); len(d) > 0 {
+				t.Errorf("A, B, A: bytes %v are different", d)
+			}
+		})
+	}
+}
+
+func diff(a, b []byte) (at []int) {
+	for i := range a {
+		if a[i] != b[i] {
+			at = append(at, i)
+		}
+	}
+	return at
+}
+
+func TestStrangeBootPartitionsAreLeftAlone(t *testing.T) {
+	for name, files := range map[string][]string{
+		"no file":       {"/vmlinuz", "x"},
+		"no root":       {"/cmdline.txt", "console=tty1"},
+		"two roots":     {"/cmdline.txt", "root=/dev/sda2 root=/dev/sda3"},
+		"another root":  {"/cmdline.txt", "root=/dev/sda1"},
+		"no slot":       {"/cmdline.txt", "root=PARTUUID=60c24cc1-f3f9-427a-8199-484e4bf20001/PARTNROFF=3"},
+		"half a number": {"/cmdline.txt", "root=/dev/mmcblk0p23"},
+		"one of two":    {"/cmdline.txt", kernelArgs, "/loader/entries/gokrazy.conf", "title x"},
+		"too long":      {"/cmdline.txt", kernelArgs + strings.Repeat(" ", maxBootFile)},
+		"not root=":     {"/cmdline.txt", "nfsroot=/dev/sda2"},
+	} {
+		before := bootPartition(t, files...)
+		p := &power{left: -1}
+		boot := p.partition(bytes.Clone(before))
+		if err := Select(boot, B); !errors.Is(err, ErrBoot) {
+			t.Errorf("%s: %v, want %v", name, err, ErrBoot)
+		}
+		if len(diff(before, boot.Medium.(*medium).safe)) > 0 {
+			t.Errorf("%s: it was changed", name)
+		}
+	}
+}
+
+func FuzzBootPartition(f *testing.F) {
+	whole := usualBoot(f)
+	// What can be wrong is in front; the rest is the kernel.
+	const front = 512 * 6
+	f.Add(whole[:front])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > front {
+			return
+		}
+		safe := append(bytes.Clone(b), whole[len(b):]...)
+		p := &power{left: -1}
+		boot := p.partition(safe)
+		before := bytes.Clone(safe)
+		err := Select(boot, B)
+		changed := diff(before, safe)
+		if err != nil && len(changed) > 0 || len(changed) > len(bootFiles) {
+			t.Errorf("%v, and bytes %v are changed", err, changed)
+		}
+		for _, at := range changed {
+			if before[at] != '1' && before[at] != '2' {
+				t.Errorf("byte %d was %q", at, before[at])
+			}
+		}
+	})
+}
+
+func TestRecord(t *testing.T) {
+	p := (&power{left: -1}).partition(make([]byte, slotSize))
+	if _, err := ReadRecord(p); !errors.Is(err, ErrNoRecord) {
+		t.Errorf("a new slot: %v, want %v", err, ErrNoRecord)
+	}
+	want := &Record{State: Armed, Head: []byte("head")}
+	if err := want.write(p); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadRecord(p); err != nil || got.State != Armed || string(got.Head) != "head" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	safe := p.Medium.(*medium).safe[slotSize-update.Tail:]
+	length := recordHead + len(`{"state":"armed","head":"aGVhZA=="}`)
+	for i := range length {
+		safe[i] ^= 1
+		if got, err := ReadRecord(p); !errors.Is(err, ErrNoRecord) {
+			t.Errorf("byte %d changed: %+v, %v", i, got, err)
+		}
+		safe[i] ^= 1
+	}
+	if err := (&Record{Head: make([]byte, update.Tail)}).write(p); err == nil {
+		t.Error("a record that is too long: no error")
+	}
+}
+
+func FuzzRecord(f *testing.F) {
+	p := (&power{left: -1}).partition(make([]byte, slotSize))
+	if err := (&Record{State: Armed, Head: []byte("head")}).write(p); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(bytes.Clone(p.Medium.(*medium).safe[slotSize-update.Tail:]))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if r, err := parseRecord(b); (r == nil) != (err != nil) {
+			t.Errorf("%v, %v", r, err)
+		}
+	})
+}
+
+func TestInstall(t *testing.T) {
+	owner := newOwner(t)
+	h, head, body := bundle(t, owner, root(fresh), root('k'))
+	h0, head0, body0 := bundle(t, owner, root(fresh), nil)
+	// On a file, as on a block device.
+	path := filepath.Join(t.TempDir(), "slot")
+	if err := os.WriteFile(path, make([]byte, 2<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var steps []Step
+	err = Install(t.Context(), p, h, head, bytes.NewReader(body), func(s Step, n int64) {
+		if len(steps) == 0 || steps[len(steps)-1] != s {
+			steps = append(steps, s)
+		}
+	})
+	if err != nil || len(steps) != 2 {
+		t.Fatalf("%v after %v", err, steps)
+	}
+	got, err := Consume(t.Context(), p, &owner.PublicKey)
+	if err != nil || got.String() != h.String() {
+		t.Fatalf("got %v, %v", got, err)
+	}
+	if _, err := Consume(t.Context(), p, &owner.PublicKey); !errors.Is(err, ErrNotDue) {
+		t.Errorf("a second start: %v, want %v", err, ErrNotDue)
+	}
+	for name, install := range map[string]func() error{
+		"the content is another": func() error {
+			return Install(t.Context(), p, h0, head0, bytes.NewReader(root('z')), quiet)
+		},
+		"the content is short": func() error {
+			return Install(t.Context(), p, h0, head0, bytes.NewReader(body0[1:]), quiet)
+		},
+		"the context is done": func() error {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			return Install(ctx, p, h0, head0, bytes.NewReader(body0), quiet)
+		},
+	} {
+		if err := Install(t.Context(), p, h0, head0, bytes.NewReader(body0), quiet); err != nil {
+			t.Fatal(err)
+		}
+		if err := install(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		if _, err := Consume(t.Context(), p, &owner.PublicKey); !errors.Is(err, ErrNotDue) {
+			t.Errorf("%s: %v, want %v", name, err, ErrNotDue)
+		}
+	}
+	small := &Partition{p.Medium, 16 << 10}
+	if err := Install(t.Context(), small, h, head, bytes.NewReader(body), quiet); !errors.Is(err, ErrRoom) {
+		t.Errorf("a small slot: %v, want %v", err, ErrRoom)
+	}
+}
+
+// What changed on the card between writing and starting is not started.
+func TestConsumeLooksAtTheContent(t *testing.T) {
+	owner, stranger := newOwner(t), newOwner(t)
+	h, head, body := bundle(t, owner, root(fresh), nil)
+	for name, change := range map[string]func(p *Partition) (key int){
+		"a bit has flipped": func(p *Partition) int { p.Medium.(*medium).safe[5] ^= 1; return 0 },
+		"another's":         func(p *Partition) int { return 1 },
+	} {
+		p := (&power{left: -1}).partition(make([]byte, slotSize))
+		if err := Install(t.Context(), p, h, head, bytes.NewReader(body), quiet); err != nil {
+			t.Fatal(err)
+		}
+		key := &owner.PublicKey
+		if change(p) == 1 {
+			key = &stranger.PublicKey
+		}
+		if _, err := Consume(t.Context(), p, key); err == nil || errors.Is(err, ErrNotDue) {
+			t.Errorf("%s: %v, want another error", name, err)
+		}
+		if _, err := Consume(t.Context(), p, key); !errors.Is(err, ErrNotDue) {
+			t.Errorf("%s, again: %v, want %v", name, err, ErrNotDue)
+		}
+	}
+}
+
+// liar is a medium that loses a bit.
+type liar struct{ *medium }
+
+func (l liar) WriteAt(b []byte, at int64) (int, error) {
+	if at == 0 {
+		b = bytes.Clone(b)
+		b[100] ^= 1
+	}
+	return l.medium.WriteAt(b, at)
+}
+
+func TestInstallReadsBack(t *testing.T) {
+	owner := newOwner(t)
+	h, head, body := bundle(t, owner, root(fresh), nil)
+	p := (&power{left: -1}).partition(make([]byte, slotSize))
+	p.Medium = liar{p.Medium.(*medium)}
+	if err := Install(t.Context(), p, h, head, bytes.NewReader(body), quiet); !errors.Is(err, ErrReadBack) {
+		t.Errorf("got %v, want %v", err, ErrReadBack)
+	}
+	if _, err := ReadRecord(p); !errors.Is(err, ErrNoRecord) {
+		t.Errorf("record: %v, want %v", err, ErrNoRecord)
+	}
+}
