@@ -14,6 +14,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/cloud-of-se/tses/boards"
+	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
 
 // config is the configuration file. The package comment explains it.
@@ -41,6 +42,13 @@ type config struct {
 		Readers bool `toml:"readers"` // serve every card that is found
 	} `toml:"pcsc"`
 	Elements []elementConfig `toml:"element"`
+
+	// Of the SD card's first process, which reads the table itself; elsewhere
+	// nobody's.
+	Network sdcard.Network `toml:"network"`
+	// AcceptLostState is the time of the loss of its state that the box's
+	// owner accepts.
+	AcceptLostState string `toml:"accept_lost_state"`
 }
 
 type rule struct {
@@ -135,6 +143,9 @@ func (c config) check() error {
 	}
 	if c.Limits.Sessions < 0 {
 		return fmt.Errorf("limits.sessions = %d: want 1 or more", c.Limits.Sessions)
+	}
+	if err := c.Network.Check(); err != nil {
+		return err
 	}
 	for i, e := range c.Elements {
 		if e.SEID == "" {

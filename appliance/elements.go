@@ -92,6 +92,9 @@ func addElement(g *grid.Grid, e elementConfig, se drivers.SE) error {
 
 // openSoftSE opens a software SE whose state is sealed in the state directory.
 func openSoftSE(state string, e elementConfig, log *slog.Logger) (drivers.SE, io.Closer, error) {
+	if err := lostState(state); err != nil {
+		return nil, nil, err
+	}
 	key, err := vault.LoadKey(filepath.Join(state, stateKeyFile))
 	if err != nil {
 		return nil, nil, err

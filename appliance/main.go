@@ -20,6 +20,10 @@
 // CA of its own then and issues no credentials, see [access.Box]; without an
 // address in the configuration it listens on 0.0.0.0:7777.
 //
+// There it also has -confine UID, by which it gives up root and all that its
+// configuration does not need before anybody can speak to it, and a pipe to
+// its supervisor for a byte each time that it has found itself to serve.
+//
 //	appliance credential issue NAME -plane user|administrator|user,administrator [-se GLOB] [-days N] -out FILE
 //	appliance credential revoke NAME|SERIAL
 //	appliance credential list
@@ -39,6 +43,7 @@
 //
 //	listen = "0.0.0.0:7777"         # default 127.0.0.1:7777
 //	names  = ["tses.lab.example"]   # further names in the server's certificate
+//	accept_lost_state = "2026-…"    # the loss of its state that a box's owner accepts; the log tells the time
 //
 //	[tls]
 //	min_version = "1.2"             # default "1.3"; "1.2" admits old RACS clients
@@ -59,6 +64,13 @@
 //	[[access.rule]]                 # narrows what a credential may see
 //	name = "bob"                    # or serial = "4f…"
 //	se   = ["soft1", "sim*"]
+//
+//	[network]                       # of an SD card; elsewhere checked, and not used
+//	interface = "eth0"              # default the first Ethernet interface
+//	address   = "192.168.1.20/24"   # default "dhcp"
+//	gateway   = "192.168.1.1"       # with an address
+//	dns       = ["192.168.1.1"]
+//	ntp       = ["pool.ntp.org"]    # asked before the servers that DHCP tells
 //
 //	[pcsc]
 //	readers = true                  # default false: serve every card in a reader of this host
@@ -137,7 +149,7 @@ var errUsage = errors.New("usage")
 const usage = `usage:
   appliance [-config FILE] [-state DIR] [-listen ADDR]
   appliance -check [-config FILE]
-  appliance -box DIR [-config FILE] [-state DIR] [-listen ADDR]
+  appliance -box DIR [-config FILE] [-state DIR] [-listen ADDR] [-confine UID]
   appliance [-state DIR] credential issue NAME -plane PLANES [-se GLOB] [-days N] -out FILE
   appliance [-state DIR] credential revoke NAME|SERIAL
   appliance [-state DIR] credential list
@@ -147,6 +159,8 @@ const usage = `usage:
 // flags are those of the command line that come before a subcommand.
 type flags struct {
 	config, state, listen, box string
+
+	confine int // the user ID to change to; 0: stay what one is
 
 	machine *machine // nil: this one
 }
@@ -160,6 +174,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&f.state, "state", defaultState, "the state `directory`")
 	fs.StringVar(&f.listen, "listen", "", "the `address` to listen on; overrides the configuration, port 0 picks one")
 	fs.StringVar(&f.box, "box", "", "the `directory` with the identity and the trust that an SD card brings")
+	fs.IntVar(&f.confine, "confine", 0, "the user and group `ID` to change to, giving up all that is not needed")
 	only := fs.Bool("check", false, "check the configuration and end")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

@@ -26,11 +26,17 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
+	if err := drop(c, f, log); err != nil {
+		return err
+	}
 	self, lock, err := openIdentity(f, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
+	if err := judgeLoss(c, f.state, log); err != nil {
+		return err
+	}
 	g, closeElements, err := openElements(c, f.state, f.machine, log)
 	if err != nil {
 		return err
@@ -59,6 +65,16 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 		return err
 	}
 	srv.TLS = stp.TLSConfig(certificate, clients, srv.Gate, minVersion)
+	if doubtful := newDoubt(log); doubtful != nil {
+		stp.JudgeDates(srv.TLS, doubtful, log)
+	}
+	h := &heart{addr: ownAddress(ln.Addr()), cert: certificate, seids: g.SEIDs, log: log}
+	srv.Own = h.own
+	stop, err := h.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	self.announce(stderr, ln.Addr().String(), g.SEIDs())
 	return srv.Serve(ctx, ln)
 }

@@ -1,0 +1,122 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cloud-of-se/tses/gokrazy/sdcard"
+)
+
+// TestConfined runs the appliance as an SD card does: without root, in its
+// cage, with a supervisor and a clock that is not set.
+func TestConfined(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, which is what it gives up")
+	}
+	top := t.TempDir()
+	state, clock := filepath.Join(top, "state"), filepath.Join(top, "run", "clock")
+	if err := os.Mkdir(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(state, sdcard.UID, sdcard.UID); err != nil {
+		t.Fatal(err)
+	}
+	if err := sdcard.WriteClockState(clock, sdcard.ClockFloor); err != nil {
+		t.Fatal(err)
+	}
+	s, beats := startConfined(t, top, state, clock)
+	c := s.mustOpen(t, "user")
+	if _, err := c.ask("LIST"); err != nil {
+		t.Errorf("LIST: %v", err)
+	}
+	if _, err := s.log.await(regexp.MustCompile(`the dates of this certificate are not judged.*client=user`), bound); err != nil {
+		t.Error(err)
+	}
+	if err := sdcard.WriteClockState(clock, sdcard.ClockSet); err != nil {
+		t.Fatal(err)
+	}
+	s.mustOpen(t, "user")
+	if _, err := s.log.await(regexp.MustCompile(`the clock is set`), bound); err != nil {
+		t.Error(err)
+	}
+	if err := beats.SetReadDeadline(time.Now().Add(bound)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := beats.Read(make([]byte, 1)); err != nil {
+			t.Errorf("no heartbeat: %v\n%s", err, s.log)
+		}
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		fmt.Sprintf("Uid:\t%[1]d\t%[1]d\t%[1]d\t%[1]d\n", sdcard.UID), "NoNewPrivs:\t1\n", "Seccomp:\t2\n",
+		"CapEff:\t0000000000000000\n", "CapBnd:\t0000000000000000\n",
+	} {
+		if !strings.Contains(string(status), want) {
+			t.Errorf("want %q in\n%s", want, status)
+		}
+	}
+	if got := s.log.String(); !strings.Contains(got, "msg=confined") || strings.Contains(got, "no TLS session") {
+		t.Errorf("the log:\n%s", got)
+	}
+}
+
+// startConfined starts a copy of this program that any user may execute, and
+// returns the supervisor's end of its heartbeat.
+func startConfined(t *testing.T, top, state, clock string) (*tses, *os.File) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := os.ReadFile(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(top, "appliance")
+	if err := os.WriteFile(program, code, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{filepath.Dir(top), top} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	s := &tses{state: state, log: &logBuffer{}, ended: make(chan error, 1)}
+	args := []string{"appliance", "-state", state, "-listen", "127.0.0.1:0", "-confine", fmt.Sprint(sdcard.UID)}
+	s.cmd = &exec.Cmd{Path: program, Args: args, Stderr: s.log, Stdout: s.log, ExtraFiles: []*os.File{w}}
+	s.cmd.Env = append(os.Environ(), sdcard.HeartbeatEnv+"=3", sdcard.ClockEnv+"="+clock)
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	go func() { s.ended <- s.cmd.Wait() }()
+	t.Cleanup(func() {
+		if err := s.stop(syscall.SIGTERM); err != nil {
+			t.Errorf("%v\n%s", err, s.log)
+		}
+	})
+	line, err := s.log.await(regexp.MustCompile(`(?m)^RACS ready on (\S+)$`), bound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.addr = line[1]
+	return s, r
+}
