@@ -31,6 +31,12 @@ func NewSession(cred *access.Credential, p *access.Policy, g *grid.Grid, log *sl
 	return &Session{cred: cred, policy: p, grid: g, ses: g.NewSession(cred.Name), guards: make(map[string]*access.Guard), log: log}
 }
 
+// Credential is the one that was let in.
+func (s *Session) Credential() *access.Credential { return s.cred }
+
+// Log is where to write what happens in the session, with whose it is.
+func (s *Session) Log() *slog.Logger { return s.log }
+
 // List is the SEIDs that exist for the credential, in the grid's order.
 func (s *Session) List() []string {
 	var seen []string

@@ -16,7 +16,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -53,12 +55,18 @@ type Server struct {
 	Limits  Limits
 	Log     *slog.Logger
 
+	// Handlers serve the clients that ask for another protocol by ALPN (RFC
+	// 7301), under its name. Who asks for nothing gets Handler, who asks for
+	// what is not here does not get in.
+	Handlers map[string]Handler
+
 	// Own tells whether a connection from an address is the TSES's own, which
 	// looks whether it serves and has no credential. The log is silent on it.
 	// nil: there are none.
 	Own func(from net.Addr) bool
 
 	halfOpen pending
+	tls      *tls.Config // TLS with the names of Handlers
 
 	mu   sync.Mutex
 	live map[*Session]context.CancelCauseFunc
@@ -105,6 +113,11 @@ var aeadSuites = []uint16{
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	s.Limits = s.Limits.withDefaults()
 	s.halfOpen.max = s.Limits.HalfOpen
+	s.tls = s.TLS
+	if len(s.Handlers) > 0 {
+		s.tls = s.TLS.Clone()
+		s.tls.NextProtos = slices.Sorted(maps.Keys(s.Handlers))
+	}
 	s.live = make(map[*Session]context.CancelCauseFunc)
 	sessions, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
@@ -199,7 +212,7 @@ func (s *Server) serve(ctx, draining context.Context, raw net.Conn) {
 	defer stopDrain()
 	stopKill := context.AfterFunc(ctx, c.kill)
 	defer stopKill()
-	err = s.Handler.Serve(ctx, c, session)
+	err = s.handler(conn).Serve(ctx, c, session)
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
@@ -220,13 +233,21 @@ func reason(err error) string {
 	return err.Error()
 }
 
+// handler is whom the client has asked for.
+func (s *Server) handler(conn *tls.Conn) Handler {
+	if h := s.Handlers[conn.ConnectionState().NegotiatedProtocol]; h != nil {
+		return h
+	}
+	return s.Handler
+}
+
 // handshake runs TLS and reads the credential.
 func (s *Server) handshake(ctx context.Context, raw net.Conn) (*tls.Conn, *access.Credential, error) {
 	entry := s.halfOpen.add(raw)
 	defer s.halfOpen.remove(entry)
 	ctx, cancel := context.WithTimeout(ctx, s.Limits.Handshake)
 	defer cancel()
-	conn := tls.Server(raw, s.TLS)
+	conn := tls.Server(raw, s.tls)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, nil, err
 	}
