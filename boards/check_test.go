@@ -32,6 +32,8 @@ func TestRefusals(t *testing.T) {
 			`element "a": a Raspberry Pi 3 Model B+ has no spi4; it has spi0, spi1`}},
 		{"reset pin on a bus pin", "4b", []Element{{Driver: SPI, Carrier: "gp-spi", Reset: "GPIO10"}}, []string{
 			`element "a": GPIO10 (pin 19) is reset of "a" and spi0 of "a"; spi1 is free: bus = "spi1" on GPIO19, GPIO20, GPIO21; config.txt: dtoverlay=spi1-1cs`}},
+		{"other bus with its chip select in use", "4b", []Element{{Driver: SPI, Carrier: "gp-spi", Reset: "GPIO10"}, {Driver: ISO7816, Carrier: "sim-uart", Power: "GPIO18"}}, []string{
+			`element "a": GPIO10 (pin 19) is reset of "a" and spi0 of "a"; spi3 is free: bus = "spi3" on GPIO1, GPIO2, GPIO3; config.txt: dtoverlay=spi3-1cs`}},
 		{"reset pin on a bus pin and no other bus", "3b", []Element{{Driver: ISO7816, Carrier: "sim-uart", Reset: "GPIO14"}}, []string{
 			`element "a": GPIO14 (pin 8) is reset of "a" and uart0 of "a"; GPIO26 (pin 37) is free`}},
 		{"pin used twice by one", "3b", []Element{{Driver: ISO7816, Carrier: "sim-uart", Power: "GPIO17"}}, []string{
@@ -111,6 +113,8 @@ func TestRefusals(t *testing.T) {
 		{"two chips on one SPI", "4b", []Element{gp, {Driver: SPI, Carrier: "gp-spi", ChipSelect: &one}}, nil},
 		{"free chip select as reset", "4b", []Element{{Driver: SPI, Carrier: "gp-spi", Reset: "GPIO7"}}, nil},
 		{"two cards with a clock each", "4b", []Element{sim, {Driver: ISO7816, Bus: "uart5", ClockPin: "GPIO6", Reset: "GPIO22"}}, nil},
+		{"bounds of the clock", "4b", []Element{{Driver: ISO7816, Carrier: "sim-uart", Clock: "5 MHz"}, {Driver: ISO7816, Carrier: "phoenix", Clock: "6 MHz"}, {Driver: ISO7816, Carrier: "phoenix", Device: "/dev/ttyUSB1", Clock: "1 MHz"}}, nil},
+		{"a device that can be on other pins", "4b", []Element{{Driver: I2C, Carrier: "se050-arduino", Device: "/dev/i2c-3", Reset: "GPIO4"}}, nil},
 		{"PLLD", "3b", []Element{{Driver: ISO7816, Carrier: "sim-uart", Clock: "4 MHz"}}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -137,6 +141,9 @@ func TestRefusalsOfTheRunningKernel(t *testing.T) {
 		{"I2C is on", with(machine(t, "4b"), "dev/i2c-1", ""), []Element{se050}, nil},
 		{"I2C is too fast", with(machine(t, "4b"), "dev/i2c-1", "", "proc/device-tree/soc/i2c@7e804000/clock-frequency", "\x00\x0f\x42\x40"), []Element{se050}, []string{
 			`element "a": i2c1 runs at 1MHz, its chip takes 400kHz; slow it down and restart; config.txt: dtparam=i2c_arm=on, dtparam=i2c_arm_baudrate=400000`}},
+		{"I2C is as fast as its chip", with(machine(t, "4b"), "dev/i2c-1", "", "proc/device-tree/soc/i2c@7e804000/clock-frequency", "\x00\x06\x1a\x80"), []Element{se050}, nil},
+		{"I2C is as fast as it is", with(machine(t, "4b"), "dev/i2c-1", "", "proc/device-tree/soc/i2c@7e804000/clock-frequency", "\x00\x0f\x42\x40"), []Element{{Driver: I2C, Dialect: "gp", Bus: "i2c1", Address: 0x18}}, nil},
+		{"an adapter beside a UART", uart0On(machine(t, "3b")), []Element{{Driver: ISO7816, Carrier: "phoenix"}}, nil},
 		{"I2C is slow", with(machine(t, "4b"), "dev/i2c-1", "", "proc/device-tree/soc/i2c@7e804000/clock-frequency", "\x00\x01\x86\xa0"), []Element{se050}, nil},
 		{"SPI is off", machine(t, "3b"), []Element{gp}, []string{
 			`element "a": spi0 is off: there is no /dev/spidev0.0; switch it on and restart; config.txt: dtparam=spi=on`}},

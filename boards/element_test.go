@@ -25,6 +25,12 @@ func TestWiring(t *testing.T) {
 		{"all of I2C", Element{Driver: I2C, Dialect: "gp", Bus: "i2c3", Address: 0x18, Pins: []string{"GPIO2", "pin5"}, Clock: "1 MHz", Interrupt: "GPIO23 active low", Reset: "GPIO24 active high", ResetPulse: "1ms"}, Wiring{
 			Name: "x", Driver: I2C, Dialect: "gp", Bus: "i2c3", Address: 0x18, Pins: gpios(2, 3), Clock: physic.MegaHertz,
 			Interrupt: Line{Pin: GPIO(23), Active: gpio.Low}, Reset: Line{Pin: GPIO(24), Active: gpio.High}, ResetPulse: time.Millisecond}},
+		{"least", Element{Driver: I2C, Dialect: "gp", Bus: "i2c1", Address: 0x08, Clock: "1 kHz"}, Wiring{
+			Name: "x", Driver: I2C, Dialect: "gp", Bus: "i2c1", Address: 0x08, Clock: physic.KiloHertz}},
+		{"most", Element{Driver: I2C, Dialect: "gp", Bus: "i2c1", Address: 0x77, Clock: "125 MHz"}, Wiring{
+			Name: "x", Driver: I2C, Dialect: "gp", Bus: "i2c1", Address: 0x77, Clock: 125 * physic.MegaHertz}},
+		{"last chip select", Element{Driver: SPI, Dialect: "gp", Bus: "spi1", ChipSelect: &seven}, Wiring{
+			Name: "x", Driver: SPI, Dialect: "gp", Bus: "spi1", ChipSelect: 7}},
 		{"all of SPI", Element{Driver: SPI, Dialect: "st54", Bus: "spi1", ChipSelect: &two, Clock: "8MHz", Interrupt: "GPIO23", Reset: "GPIO24"}, Wiring{
 			Name: "x", Driver: SPI, Dialect: "st54", Bus: "spi1", ChipSelect: 2, Clock: 8 * physic.MegaHertz,
 			Interrupt: Line{Pin: GPIO(23), Active: gpio.High}, Reset: Line{Pin: GPIO(24), Active: gpio.Low}}},

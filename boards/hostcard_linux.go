@@ -33,19 +33,12 @@ func (h host) Card(at CardPorts) (iso7816.UART, iso7816.Contacts, iso7816.Clock,
 	return &clocked{tty, clock}, contacts, clock, nil
 }
 
-// contacts are on pins or on the lines of an adapter. For the driver a line is
-// inverted where its active level is not that of the card's contact: RST is
-// active low, VCC and a card that is there are high.
+// contacts are on pins or on the lines of an adapter.
 func (h host) contacts(at CardPorts, tty *iso7816.TTY) (iso7816.Contacts, error) {
 	if at.Reset.Modem != "" {
 		return &iso7816.ModemContacts{TTY: tty, RST: modemLines[at.Reset.Modem], InvertRST: at.Reset.Active == gpio.High}, nil
 	}
-	c := &iso7816.PinContacts{
-		InvertRST:    at.Reset.Active == gpio.High,
-		InvertVCC:    at.Power.Active == gpio.Low,
-		InvertDetect: at.Detect.Active == gpio.Low,
-	}
-	var err error
+	c, err := at.pinContacts(), error(nil)
 	if c.RST, err = h.Out(at.Reset.Pin); err != nil {
 		return nil, fmt.Errorf("reset: %w", err)
 	}
@@ -63,6 +56,17 @@ func (h host) contacts(at CardPorts, tty *iso7816.TTY) (iso7816.Contacts, error)
 		}
 	}
 	return c, nil
+}
+
+// pinContacts is without its pins. A line is inverted where its active level is
+// not that of the card's contact: RST is active low, VCC and a card that is
+// there are high.
+func (at *CardPorts) pinContacts() *iso7816.PinContacts {
+	return &iso7816.PinContacts{
+		InvertRST:    at.Reset.Active == gpio.High,
+		InvertVCC:    at.Power.Active == gpio.Low,
+		InvertDetect: at.Detect.Active == gpio.Low,
+	}
 }
 
 var modemLines = map[Modem]iso7816.ModemLine{RTS: iso7816.RTS, DTR: iso7816.DTR}

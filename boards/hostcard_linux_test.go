@@ -88,6 +88,21 @@ func TestOpenOnAPseudoTerminal(t *testing.T) {
 	}
 }
 
+func TestPinContactsPolarity(t *testing.T) {
+	high, low := Line{Active: gpio.High}, Line{Active: gpio.Low}
+	for _, test := range []struct {
+		at   CardPorts
+		want iso7816.PinContacts
+	}{
+		{CardPorts{Reset: low, Power: high, Detect: high}, iso7816.PinContacts{}},
+		{CardPorts{Reset: high, Power: low, Detect: low}, iso7816.PinContacts{InvertRST: true, InvertVCC: true, InvertDetect: true}},
+	} {
+		if got := test.at.pinContacts(); *got != test.want {
+			t.Errorf("%+v: %+v, want %+v", test.at, got, test.want)
+		}
+	}
+}
+
 func TestRestPull(t *testing.T) {
 	if restPull(gpio.Low) != gpio.PullUp || restPull(gpio.High) != gpio.PullDown {
 		t.Error("a switch that is open must not look closed")

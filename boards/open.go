@@ -42,16 +42,9 @@ func (b *Board) Open(w Wiring, ports Ports) (drivers.SE, io.Closer, error) {
 }
 
 func openI2C(p *plan, ports Ports) (drivers.SE, io.Closer, error) {
-	opts := i2c.DefaultOpts
-	opts.Dialect = p.Dialect
-	pins, err := p.pins(ports)
+	opts, err := p.i2cOpts(ports)
 	if err != nil {
 		return nil, nil, err
-	}
-	opts.Reset, opts.ResetActive, opts.Interrupt, opts.InterruptActive = pins.reset, p.Reset.Active, pins.interrupt, p.Interrupt.Active
-	opts.Boot = p.BootTime
-	if p.ResetPulse != 0 {
-		opts.ResetPulse = p.ResetPulse
 	}
 	bus, err := ports.I2C(p.deviceFile())
 	if err != nil {
@@ -64,20 +57,25 @@ func openI2C(p *plan, ports Ports) (drivers.SE, io.Closer, error) {
 	return se, bus, nil
 }
 
-func openSPI(p *plan, ports Ports) (drivers.SE, io.Closer, error) {
-	opts := spi.DefaultOpts
-	opts.Dialect = p.Dialect
-	if p.Clock != 0 {
-		opts.MaxClock = p.Clock
-	}
+func (p *plan) i2cOpts(ports Ports) (i2c.Opts, error) {
+	opts := i2c.DefaultOpts
 	pins, err := p.pins(ports)
 	if err != nil {
-		return nil, nil, err
+		return opts, err
 	}
-	opts.Reset, opts.ResetActive, opts.Interrupt, opts.InterruptActive = pins.reset, p.Reset.Active, pins.interrupt, p.Interrupt.Active
-	opts.Boot = p.BootTime
+	opts.Dialect, opts.Boot = p.Dialect, p.BootTime
+	opts.Reset, opts.ResetActive = pins.reset, p.Reset.Active
+	opts.Interrupt, opts.InterruptActive = pins.interrupt, p.Interrupt.Active
 	if p.ResetPulse != 0 {
 		opts.ResetPulse = p.ResetPulse
+	}
+	return opts, nil
+}
+
+func openSPI(p *plan, ports Ports) (drivers.SE, io.Closer, error) {
+	opts, err := p.spiOpts(ports)
+	if err != nil {
+		return nil, nil, err
 	}
 	port, err := ports.SPI(p.deviceFile())
 	if err != nil {
@@ -88,6 +86,24 @@ func openSPI(p *plan, ports Ports) (drivers.SE, io.Closer, error) {
 		return nil, nil, errors.Join(err, port.Close())
 	}
 	return se, port, nil
+}
+
+func (p *plan) spiOpts(ports Ports) (spi.Opts, error) {
+	opts := spi.DefaultOpts
+	pins, err := p.pins(ports)
+	if err != nil {
+		return opts, err
+	}
+	opts.Dialect, opts.Boot = p.Dialect, p.BootTime
+	opts.Reset, opts.ResetActive = pins.reset, p.Reset.Active
+	opts.Interrupt, opts.InterruptActive = pins.interrupt, p.Interrupt.Active
+	if p.ResetPulse != 0 {
+		opts.ResetPulse = p.ResetPulse
+	}
+	if p.Clock != 0 {
+		opts.MaxClock = p.Clock
+	}
+	return opts, nil
 }
 
 // signals are the pins of a chip; nil are not wired.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -20,7 +21,9 @@ import (
 	"github.com/cloud-of-se/tses/drivers/driverstest"
 	"github.com/cloud-of-se/tses/drivers/driverstest/cardsim"
 	"github.com/cloud-of-se/tses/drivers/driverstest/chipsim"
+	i2cdriver "github.com/cloud-of-se/tses/drivers/i2c"
 	"github.com/cloud-of-se/tses/drivers/iso7816"
+	spidriver "github.com/cloud-of-se/tses/drivers/spi"
 )
 
 // bench is simulated buses with one chip each, and remembers what was opened.
@@ -29,6 +32,7 @@ type bench struct {
 	port   *chipsim.SPIPort
 	slot   *cardsim.Slot
 	reset  map[Pin]gpio.PinOut
+	in     gpio.PinIn
 	opened []string
 	closed int
 	card   CardPorts
@@ -53,7 +57,12 @@ func (b *bench) Out(p Pin) (gpio.PinOut, error) {
 	return b.reset[p], nil
 }
 
-func (b *bench) In(p Pin) (gpio.PinIn, error) { return nil, fmt.Errorf("%s: not simulated", p) }
+func (b *bench) In(p Pin) (gpio.PinIn, error) {
+	if b.in == nil {
+		return nil, fmt.Errorf("%s: not simulated", p)
+	}
+	return b.in, nil
+}
 
 func (b *bench) Card(at CardPorts) (iso7816.UART, iso7816.Contacts, iso7816.Clock, error) {
 	b.opened, b.card = append(b.opened, at.Device), at
@@ -150,6 +159,56 @@ func TestOpenCard(t *testing.T) {
 			t.Error(got)
 		}
 	})
+}
+
+// TestOptions: what a table says reaches the driver, and what it does not say is
+// the driver's own.
+func TestOptions(t *testing.T) {
+	line := gpio.INVALID
+	b := &bench{reset: map[Pin]gpio.PinOut{GPIO(24): line}, in: line}
+	said := Element{Dialect: "nxp-gp", Reset: "GPIO24 active high", Interrupt: "GPIO23 active low", ResetPulse: "1ms", BootTime: "7ms", Clock: "1 MHz"}
+	e := said
+	e.Driver, e.Bus, e.Address = I2C, "i2c1", 0x48
+	got, err := (&plan{Wiring: &wired(t, e)[0]}).i2cOpts(b)
+	want := i2cdriver.DefaultOpts
+	want.Dialect, want.Reset, want.ResetActive, want.ResetPulse, want.Boot = "nxp-gp", line, gpio.High, time.Millisecond, 7*time.Millisecond
+	want.Interrupt, want.InterruptActive = line, gpio.Low
+	if err != nil || got != want {
+		t.Errorf("%+v %v, want %+v", got, err, want)
+	}
+	e = said
+	e.Driver, e.Bus = SPI, "spi0"
+	gotSPI, err := (&plan{Wiring: &wired(t, e)[0]}).spiOpts(b)
+	wantSPI := spidriver.DefaultOpts
+	wantSPI.Dialect, wantSPI.Reset, wantSPI.ResetActive, wantSPI.ResetPulse, wantSPI.Boot = "nxp-gp", line, gpio.High, time.Millisecond, 7*time.Millisecond
+	wantSPI.Interrupt, wantSPI.InterruptActive, wantSPI.MaxClock = line, gpio.Low, physic.MegaHertz
+	if err != nil || gotSPI != wantSPI {
+		t.Errorf("%+v %v, want %+v", gotSPI, err, wantSPI)
+	}
+	gotSPI, err = (&plan{Wiring: &wired(t, Element{Driver: SPI, Carrier: "gp-spi"})[0]}).spiOpts(b)
+	if err != nil || gotSPI.MaxClock != spidriver.DefaultOpts.MaxClock || gotSPI.ResetPulse != spidriver.DefaultOpts.ResetPulse || gotSPI.Reset != nil {
+		t.Errorf("%+v %v, want the driver's own", gotSPI, err)
+	}
+	gotI2C, err := (&plan{Wiring: &wired(t, Element{Driver: I2C, Carrier: "optiga-nbt"})[0]}).i2cOpts(b)
+	if err != nil || gotI2C.ResetPulse != i2cdriver.DefaultOpts.ResetPulse {
+		t.Errorf("%+v %v, want the driver's own", gotI2C, err)
+	}
+}
+
+// TestCardClock: a clock that nobody wished is the board's; one that was is not.
+func TestCardClock(t *testing.T) {
+	for _, test := range []struct {
+		board *Board
+		clock physic.Frequency
+		want  physic.Frequency
+	}{
+		{byName(t, "3b"), 0, 3840 * physic.KiloHertz}, {byName(t, "4b"), 0, 3600 * physic.KiloHertz},
+		{byName(t, "4b"), 4 * physic.MegaHertz, 4 * physic.MegaHertz}, {detect(t, fstest.MapFS{}), 4 * physic.MegaHertz, 4 * physic.MegaHertz},
+	} {
+		if got := test.board.cardClock(&plan{Wiring: &Wiring{Clock: test.clock}}); got != test.want {
+			t.Errorf("%s, %s: %s, want %s", test.board, test.clock, got, test.want)
+		}
+	}
 }
 
 func TestOpenFails(t *testing.T) {

@@ -74,7 +74,7 @@ func wired(t *testing.T, elements ...Element) []Wiring {
 	return ws
 }
 
-var zero, one, two = 0, 1, 2
+var zero, one, two, seven = 0, 1, 2, 7
 
 func without(m fstest.MapFS, path string) fstest.MapFS {
 	delete(m, path)
