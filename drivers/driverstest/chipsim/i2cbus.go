@@ -3,7 +3,6 @@ package chipsim
 import (
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"periph.io/x/conn/v3/i2c"
@@ -18,26 +17,28 @@ var ErrNack = errors.New("sysfs-i2c: remote I/O error")
 
 // I2CBus is a bus with chips by address. It implements [i2c.BusCloser].
 type I2CBus struct {
+	// turn is for one access at a time; a mutex would stop the time of a bubble.
+	turn  chan struct{}
 	clock int64
-
-	mu    sync.Mutex // one access at a time
 	chips map[uint16]*Chip
 }
 
 // NewI2C makes a bus with a clock in Hz.
-func NewI2C(clock int64) *I2CBus { return &I2CBus{clock: clock, chips: map[uint16]*Chip{}} }
+func NewI2C(clock int64) *I2CBus {
+	return &I2CBus{turn: make(chan struct{}, 1), clock: clock, chips: map[uint16]*Chip{}}
+}
 
 // Attach puts a chip on the bus; nil takes it away.
 func (b *I2CBus) Attach(addr uint16, c *Chip) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.turn <- struct{}{}
+	defer func() { <-b.turn }()
 	b.chips[addr] = c
 }
 
 // SetClock changes the clock.
 func (b *I2CBus) SetClock(clock int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.turn <- struct{}{}
+	defer func() { <-b.turn }()
 	b.clock = clock
 }
 
@@ -58,8 +59,8 @@ const startStop = 2
 // Tx implements [i2c.Bus]: an access with address, acknowledge bits, start and
 // stop.
 func (b *I2CBus) Tx(addr uint16, w, r []byte) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.turn <- struct{}{}
+	defer func() { <-b.turn }()
 	if len(w) > 0 && len(r) > 0 || len(w)+len(r) == 0 {
 		return fmt.Errorf("chipsim: an access with %d bytes to write and %d to read: a chip needs a stop condition between", len(w), len(r))
 	}

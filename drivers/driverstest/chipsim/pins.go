@@ -2,7 +2,7 @@ package chipsim
 
 import (
 	"errors"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"periph.io/x/conn/v3/gpio"
@@ -11,6 +11,7 @@ import (
 
 var (
 	_ gpio.PinOut = (*ResetPin)(nil)
+	_ gpio.PinOut = (*Pin)(nil)
 	_ gpio.PinIn  = (*ReadyPin)(nil)
 )
 
@@ -44,14 +45,47 @@ func (p *ResetPin) Function() string { return "Out" }
 // Halt implements [gpio.PinOut].
 func (p *ResetPin) Halt() error { return nil }
 
+// Pin is an output with nothing behind it but those who read it. It implements
+// [gpio.PinOut].
+type Pin struct {
+	name  string
+	level atomic.Bool
+}
+
+// NewPin makes a pin that is low.
+func NewPin(name string) *Pin { return &Pin{name: name} }
+
+// Read is the level.
+func (p *Pin) Read() gpio.Level { return gpio.Level(p.level.Load()) }
+
+// Out implements [gpio.PinOut].
+func (p *Pin) Out(l gpio.Level) error {
+	p.level.Store(bool(l))
+	return nil
+}
+
+// PWM implements [gpio.PinOut].
+func (p *Pin) PWM(gpio.Duty, physic.Frequency) error {
+	return errors.New("chipsim: no PWM on this pin")
+}
+
+func (p *Pin) String() string   { return p.name }
+func (p *Pin) Name() string     { return p.name }
+func (p *Pin) Number() int      { return -1 }
+func (p *Pin) Function() string { return "Out" }
+
+// Halt implements [gpio.PinOut].
+func (p *Pin) Halt() error { return nil }
+
 // ReadyPin is the line by which a chip says that it has an answer, active high.
 // It implements [gpio.PinIn].
 type ReadyPin struct {
-	chip *Chip
-
-	mu    sync.Mutex
-	waits int
+	chip  *Chip
+	waits atomic.Int64
 }
+
+// Waits counts the waits for an edge.
+func (p *ReadyPin) Waits() int64 { return p.waits.Load() }
 
 // NewReadyPin makes the line.
 func NewReadyPin(c *Chip) *ReadyPin { return &ReadyPin{chip: c} }
@@ -69,9 +103,7 @@ const edgeStep = 10 * time.Microsecond
 
 // WaitForEdge implements [gpio.PinIn].
 func (p *ReadyPin) WaitForEdge(timeout time.Duration) bool {
-	p.mu.Lock()
-	p.waits++
-	p.mu.Unlock()
+	p.waits.Add(1)
 	for until := time.Now().Add(timeout); timeout < 0 || time.Now().Before(until); time.Sleep(edgeStep) {
 		if p.Read() {
 			return true

@@ -3,7 +3,6 @@ package chipsim
 import (
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"periph.io/x/conn/v3"
@@ -22,7 +21,8 @@ var (
 type SPIPort struct {
 	name string
 
-	mu        sync.Mutex // one access at a time
+	// turn is for one access at a time; a mutex would stop the time of a bubble.
+	turn      chan struct{}
 	chip      func() *Chip
 	limit     int64 // of the port, Hz; 0 for none
 	rated     int64 // as connected, Hz
@@ -35,7 +35,7 @@ func NewSPI(name string, c *Chip) *SPIPort { return NewSPIDecoded(name, func() *
 // NewSPIDecoded makes a port whose chip select goes to a decoder: chip tells
 // which chip is selected as of now, nil for none.
 func NewSPIDecoded(name string, chip func() *Chip) *SPIPort {
-	return &SPIPort{name: name, chip: chip}
+	return &SPIPort{name: name, turn: make(chan struct{}, 1), chip: chip}
 }
 
 // String implements [spi.Port].
@@ -46,8 +46,8 @@ func (p *SPIPort) Close() error { return nil }
 
 // LimitSpeed implements [spi.PortCloser].
 func (p *SPIPort) LimitSpeed(f physic.Frequency) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
 	if f <= 0 {
 		return fmt.Errorf("chipsim: invalid speed %s", f)
 	}
@@ -57,8 +57,8 @@ func (p *SPIPort) LimitSpeed(f physic.Frequency) error {
 
 // Connect implements [spi.Port].
 func (p *SPIPort) Connect(f physic.Frequency, mode spi.Mode, bits int) (spi.Conn, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
 	if p.connected {
 		return nil, errors.New("chipsim: Connect can be called once")
 	}
@@ -86,8 +86,8 @@ const maxTx = 4096
 // direction at a time.
 func (s *spiConn) Tx(w, r []byte) error {
 	p := s.port
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
 	if len(w) != len(r) || len(w) == 0 || len(w) > maxTx {
 		return fmt.Errorf("chipsim: Tx of %d and %d bytes", len(w), len(r))
 	}
