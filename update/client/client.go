@@ -1,0 +1,230 @@
+// Package client sends updates to a box: the client's side of the protocol of
+// package update.
+package client
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/cloud-of-se/tses/update"
+)
+
+// Refusal is a box's reason not to do what was asked. Nothing has changed there
+// but perhaps what the slot held that does not run.
+type Refusal string
+
+// Error is the reason.
+func (r Refusal) Error() string { return string(r) }
+
+// ErrNotBox says that a TSES takes no updates.
+var ErrNotBox = errors.New("this TSES takes no updates: it does not run from an SD card, or from one that is older than updates")
+
+// Options bound what the client waits for. A zero is replaced by the default.
+type Options struct {
+	Connect time.Duration // until TLS stands; default 10 s
+	Answer  time.Duration // for the next line of the box, or for it to take more; default 2 min
+}
+
+func (o Options) withDefaults() Options {
+	if o.Connect <= 0 {
+		o.Connect = 10 * time.Second
+	}
+	if o.Answer <= 0 {
+		o.Answer = 2 * time.Minute
+	}
+	return o
+}
+
+// conn is a connection for one request.
+type conn struct {
+	*tls.Conn
+	in     *bufio.Reader
+	answer time.Duration
+	stop   func() bool
+}
+
+// dial connects. config is that of RACS.
+func dial(ctx context.Context, addr string, config *tls.Config, o Options) (*conn, error) {
+	o = o.withDefaults()
+	config = config.Clone()
+	config.NextProtos = []string{update.Protocol}
+	connecting, cancel := context.WithTimeout(ctx, o.Connect)
+	defer cancel()
+	raw, err := (&tls.Dialer{Config: config}).DialContext(connecting, "tcp", addr)
+	if err != nil {
+		var alert tls.AlertError
+		if errors.As(err, &alert) && alert == alertNoProtocol {
+			return nil, ErrNotBox
+		}
+		return nil, fmt.Errorf("connect to %s: %w", addr, err)
+	}
+	c := raw.(*tls.Conn)
+	if c.ConnectionState().NegotiatedProtocol != update.Protocol {
+		return nil, errors.Join(ErrNotBox, c.Close())
+	}
+	// A deadline in the past wakes whoever waits.
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	return &conn{c, bufio.NewReaderSize(c, update.MaxLine+1), o.Answer, stop}, nil
+}
+
+// alertNoProtocol is no_application_protocol (RFC 7301, 3.2).
+const alertNoProtocol = tls.AlertError(120)
+
+// Close ends the connection. Everything has been said.
+func (c *conn) Close() {
+	c.stop()
+	_ = c.Conn.Close()
+}
+
+// line reads the next line, which is a refusal or one of the words.
+func (c *conn) line(ctx context.Context, words ...string) (word string, rest []byte, err error) {
+	if err := c.extend(ctx); err != nil {
+		return "", nil, err
+	}
+	word, rest, err = update.ReadLine(c.in)
+	if cause := context.Cause(ctx); cause != nil && err != nil {
+		err = cause
+	}
+	if err != nil {
+		return "", nil, noAnswer(err)
+	}
+	if word == update.WordNo {
+		return "", nil, Refusal(rest)
+	}
+	for _, w := range words {
+		if w == word {
+			return word, rest, nil
+		}
+	}
+	return "", nil, fmt.Errorf("%w: it says %q", update.ErrProtocol, word)
+}
+
+// extend gives the box its time again, unless the context is done.
+func (c *conn) extend(ctx context.Context) error {
+	if err := c.SetDeadline(time.Now().Add(c.answer)); err != nil {
+		return err
+	}
+	return context.Cause(ctx) // which may have come before the deadline
+}
+
+func noAnswer(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the box has closed the connection")
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return errors.New("the box does not answer")
+	}
+	return err
+}
+
+// Status asks a box how it stands.
+func Status(ctx context.Context, addr string, config *tls.Config, o Options) (update.Status, error) {
+	var s update.Status
+	c, err := dial(ctx, addr, config, o)
+	if err != nil {
+		return s, err
+	}
+	defer c.Close()
+	if err := c.extend(ctx); err != nil {
+		return s, err
+	}
+	if err := update.WriteLine(c, update.WordStatus, nil); err != nil {
+		return s, noAnswer(err)
+	}
+	return s, c.read(ctx, update.WordStatus, &s)
+}
+
+func (c *conn) read(ctx context.Context, word string, v any) error {
+	_, rest, err := c.line(ctx, word)
+	if err != nil {
+		return err
+	}
+	return update.Decode(rest, v)
+}
+
+// Put sends a bundle. It returns how the box stands before its restart, which
+// comes at once. progress is told what the box says of it.
+func Put(ctx context.Context, addr string, config *tls.Config, o Options, asked update.Asked, bundle io.ReadSeeker, progress func(update.Progress)) (update.Status, error) {
+	var s update.Status
+	if _, err := update.Peek(bundle); err != nil {
+		return s, err
+	}
+	head, err := bundle.Seek(0, io.SeekCurrent)
+	if err == nil {
+		_, err = bundle.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return s, fmt.Errorf("read the bundle: %w", err)
+	}
+	c, err := dial(ctx, addr, config, o)
+	if err != nil {
+		return s, err
+	}
+	defer c.Close()
+	if err := c.extend(ctx); err != nil {
+		return s, err
+	}
+	err = update.WriteLine(c, update.WordPut, asked)
+	if err == nil {
+		_, err = io.CopyN(c, bundle, head)
+	}
+	if err != nil {
+		return s, c.because(ctx, err)
+	}
+	if _, _, err := c.line(ctx, update.WordGo); err != nil {
+		return s, err
+	}
+	return c.body(ctx, bundle, progress)
+}
+
+// because prefers what the box has said to an error of sending.
+func (c *conn) because(ctx context.Context, err error) error {
+	if _, _, said := c.line(ctx); errors.As(said, new(Refusal)) {
+		return said
+	}
+	return noAnswer(err)
+}
+
+// body sends the parts, and reads the while what the box says. Whoever of the
+// two fails first ends the other.
+func (c *conn) body(ctx context.Context, parts io.Reader, progress func(update.Progress)) (s update.Status, err error) {
+	sent := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(struct{ io.Writer }{c}, parts)
+		sent <- err
+	}()
+	s, err = c.follow(ctx, progress)
+	if err != nil {
+		_ = c.Conn.NetConn().Close() // ends the sending, whose error would say less
+		<-sent
+		return s, err
+	}
+	if err := <-sent; err != nil {
+		return s, fmt.Errorf("send the bundle: %w", err)
+	}
+	return s, nil
+}
+
+// follow reads lines up to the last.
+func (c *conn) follow(ctx context.Context, progress func(update.Progress)) (s update.Status, err error) {
+	for {
+		word, rest, err := c.line(ctx, update.WordAt, update.WordDone)
+		if err != nil {
+			return s, err
+		}
+		if word == update.WordDone {
+			return s, update.Decode(rest, &s)
+		}
+		var p update.Progress
+		if err := update.Decode(rest, &p); err != nil {
+			return s, err
+		}
+		progress(p)
+	}
+}
