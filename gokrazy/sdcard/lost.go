@@ -20,7 +20,8 @@ type Loss struct {
 	Why  string    `json:"why"`
 }
 
-const lostFile = "LOST"
+// LostFile is the name of the record in the state directory.
+const LostFile = "LOST"
 
 // Key is what accept_lost_state has to be, so that one loss is accepted and
 // not the next.
@@ -36,7 +37,7 @@ func RecordLoss(state string, l Loss) error {
 	if err != nil {
 		return fmt.Errorf("record of the lost state: %w", err)
 	}
-	path := filepath.Join(state, lostFile)
+	path := filepath.Join(state, LostFile)
 	if err := writeSynced(path, append(text, '\n')); err != nil {
 		return fmt.Errorf("record of the lost state: %w", err)
 	}
@@ -46,7 +47,7 @@ func RecordLoss(state string, l Loss) error {
 // ReadLoss returns the loss that is not accepted yet, nil for none. A record
 // that cannot be read is a loss as well.
 func ReadLoss(state string) (*Loss, error) {
-	text, err := os.ReadFile(filepath.Join(state, lostFile))
+	text, err := os.ReadFile(filepath.Join(state, LostFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
@@ -62,7 +63,7 @@ func ReadLoss(state string) (*Loss, error) {
 
 // AcceptLoss removes the record.
 func AcceptLoss(state string) error {
-	if err := os.Remove(filepath.Join(state, lostFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(state, LostFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("record of the lost state: %w", err)
 	}
 	return syncDir(state)

@@ -85,7 +85,7 @@ func TestLoss(t *testing.T) {
 	if l, err := ReadLoss(dir); l != nil || err != nil {
 		t.Errorf("accepted: %v, %v", l, err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, lostFile), []byte("{"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, LostFile), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if l, err := ReadLoss(dir); l == nil || err != nil {
