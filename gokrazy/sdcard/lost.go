@@ -71,7 +71,12 @@ func AcceptLoss(state string) error {
 
 // writeSynced replaces a file so that a power cut leaves the old or the new one.
 func writeSynced(path string, text []byte) error {
-	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	// The directory is the TSES's and the writer is root: whatever stands in
+	// the way is not followed.
+	if err := os.Remove(path + ".tmp"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}

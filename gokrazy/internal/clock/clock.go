@@ -17,6 +17,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -46,8 +48,12 @@ func (s State) String() string {
 type Clock struct {
 	Built   time.Time // when the image was built
 	File    string    // keeps the last known time
-	Servers []string  // NTP servers, tried in their order
+	Servers []string  // NTP servers, tried in their order, before those of Offer
 	Log     *slog.Logger
+
+	// Changed is told the state when the clock is started, and whenever it is
+	// another; nil: nobody.
+	Changed func(State)
 
 	// For tests; nil means the system's.
 	Now   func() time.Time
@@ -55,6 +61,45 @@ type Clock struct {
 	Query func(ctx context.Context, server string) (offset time.Duration, err error)
 
 	state atomic.Int32
+
+	mu      sync.Mutex
+	offered []string
+	wake    chan struct{}
+}
+
+// Offer tells which further servers there are now, such as those that a DHCP
+// server names, and that it is time to ask: the network has come up.
+func (c *Clock) Offer(servers []string) {
+	c.mu.Lock()
+	c.offered = slices.Clone(servers)
+	c.mu.Unlock()
+	select {
+	case c.woken() <- struct{}{}:
+	default: // it is going to ask anyhow
+	}
+}
+
+func (c *Clock) woken() chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wake == nil {
+		c.wake = make(chan struct{}, 1)
+	}
+	return c.wake
+}
+
+func (c *Clock) servers() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Concat(c.Servers, c.offered)
+}
+
+// become notes the state.
+func (c *Clock) become(s State) {
+	if c.Changed != nil {
+		c.Changed(s)
+	}
+	c.state.Store(int32(s))
 }
 
 // The times between two tries, and between two savings.
@@ -83,13 +128,14 @@ func (c *Clock) Start() error {
 	}
 	now := c.now()
 	if !now.Before(floor) {
-		c.state.Store(int32(RTC))
+		c.become(RTC)
 		c.Log.Info("clock", "time", now.UTC().Format(time.RFC3339), "state", RTC.String())
 		return nil
 	}
 	if err := c.set(floor); err != nil {
 		return fmt.Errorf("clock: set to %v: %w", floor, err)
 	}
+	c.become(Floor)
 	c.Log.Warn("clock: this machine has lost the time; certificates are judged by the last known one until NTP answers",
 		"was", now.UTC().Format(time.RFC3339), "time", floor.UTC().Format(time.RFC3339))
 	return nil
@@ -108,6 +154,9 @@ func (c *Clock) Run(ctx context.Context) {
 			return
 		case <-save.C:
 			c.save()
+		case <-c.woken():
+			retry = firstRetry
+			next = time.After(0)
 		case <-next:
 			if c.synchronise(ctx) {
 				retry = firstRetry
@@ -122,7 +171,7 @@ func (c *Clock) Run(ctx context.Context) {
 
 // synchronise asks the servers in their order until one answers.
 func (c *Clock) synchronise(ctx context.Context) bool {
-	for _, server := range c.Servers {
+	for _, server := range c.servers() {
 		ask, cancel := context.WithTimeout(ctx, 5*time.Second)
 		offset, err := c.query(ask, server)
 		cancel()
@@ -151,8 +200,8 @@ func (c *Clock) step(server string, offset time.Duration) error {
 	}
 	if c.State() != Synchronised {
 		c.Log.Info("clock", "time", t.UTC().Format(time.RFC3339), "state", Synchronised.String(), "server", server, "step", offset)
+		c.become(Synchronised)
 	}
-	c.state.Store(int32(Synchronised))
 	c.save()
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -68,8 +69,13 @@ func TestStart(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			var told []State
+			m.Changed = func(s State) { told = append(told, s) }
 			if err := m.Start(); err != nil {
 				t.Fatal(err)
+			}
+			if !slices.Equal(told, []State{tt.state}) {
+				t.Errorf("told %v, want %v", told, tt.state)
 			}
 			if !m.near(tt.want) || m.State() != tt.state {
 				t.Errorf("got %v, %v; want %v, %v", m.now(), m.State(), tt.want, tt.state)
@@ -122,5 +128,35 @@ func TestRun(t *testing.T) {
 		if asked["down"] < 3 {
 			t.Errorf("a server that does not answer was asked %d times", asked["down"])
 		}
+	})
+}
+
+// The servers that DHCP names are asked as soon as they are known.
+func TestOffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, time.Unix(0, 0))
+		told := make(chan State, 2)
+		m.Changed = func(s State) { told <- s }
+		if err := m.Start(); err != nil {
+			t.Fatal(err)
+		}
+		m.Servers = []string{"down"}
+		m.Query = func(_ context.Context, server string) (time.Duration, error) {
+			if server == "down" {
+				return 0, errors.New("no answer")
+			}
+			return time.Hour, nil
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); m.Run(ctx) }()
+		time.Sleep(time.Hour) // long pauses between the tries
+		m.Offer([]string{"good"})
+		synctest.Wait()
+		if m.State() != Synchronised || <-told != Floor || <-told != Synchronised {
+			t.Errorf("got %v", m.State())
+		}
+		cancel()
+		<-done
 	})
 }

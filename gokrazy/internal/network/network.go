@@ -24,8 +24,8 @@ type Config struct {
 	Interface string       // "eth0"; empty: the first that is not loopback
 	Address   netip.Prefix // "192.168.1.20/24"; zero: by DHCP
 	Gateway   netip.Addr
-	DNS       []netip.Addr
-	Resolv    string // the file for DNS servers; empty: /tmp/resolv.conf
+	DNS       []netip.Addr // in the place of what a DHCP server says
+	Resolv    string       // the file for DNS servers; empty: /tmp/resolv.conf
 }
 
 // Settings are what an interface is given.
@@ -49,6 +49,9 @@ func Run(ctx context.Context, c Config, log *slog.Logger, connected func(Setting
 			return fmt.Errorf("%s: up: %w", link.Attrs().Name, err)
 		}
 		give := func(s Settings) error {
+			if len(c.DNS) > 0 {
+				s.DNS = c.DNS
+			}
 			if err := c.apply(link, s); err != nil {
 				return err
 			}
@@ -57,7 +60,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger, connected func(Setting
 			return nil
 		}
 		if c.Address.IsValid() {
-			if err := give(Settings{Address: c.Address, Gateway: c.Gateway, DNS: c.DNS}); err != nil {
+			if err := give(Settings{Address: c.Address, Gateway: c.Gateway}); err != nil {
 				return err
 			}
 			<-ctx.Done()
@@ -161,7 +164,13 @@ func (c Config) resolver(servers []netip.Addr) error {
 	for _, s := range servers {
 		fmt.Fprintf(&b, "nameserver %s\n", s)
 	}
-	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+	// Replaced, not written: it may be a link to the kernel's own, which cannot
+	// be written.
+	tmp := path + ".tmp"
+	if err := os.WriteFile(tmp, []byte(b.String()), 0o644); err != nil {
+		return fmt.Errorf("DNS servers: %w", err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
 		return fmt.Errorf("DNS servers: %w", err)
 	}
 	return nil

@@ -20,11 +20,13 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
 
 // HeartbeatEnv is the environment variable that tells the daemon the number of
 // the file descriptor for its heartbeats.
-const HeartbeatEnv = "TSES_HEARTBEAT_FD"
+const HeartbeatEnv = sdcard.HeartbeatEnv
 
 // heartbeatFD is the number: the first behind standard error.
 const heartbeatFD = "3"
@@ -45,7 +47,7 @@ type Daemon struct {
 	First   time.Duration // pause before the second start; 250 ms
 	Most    time.Duration // the longest pause; 30 s
 
-	lastBeat atomic.Int64 // Unix nanoseconds; 0: not since the last start
+	lastBeat atomic.Pointer[time.Time] // nil: not since the last start
 	starts   atomic.Int64
 }
 
@@ -61,8 +63,9 @@ func or(d, otherwise time.Duration) time.Duration {
 
 // Healthy tells whether the daemon has shown lately that it is well.
 func (d *Daemon) Healthy() bool {
+	// The time has its monotonic part, which setting the clock does not change.
 	last := d.lastBeat.Load()
-	return last != 0 && time.Since(time.Unix(0, last)) < or(d.Silence, 20*time.Second)
+	return last != nil && time.Since(*last) < or(d.Silence, 20*time.Second)
 }
 
 // Starts is how often the daemon was started.
@@ -109,7 +112,7 @@ func (d *Daemon) once(parent context.Context) error {
 		return fmt.Errorf("heartbeat pipe: %w", err)
 	}
 	defer read.Close()
-	d.lastBeat.Store(0)
+	d.lastBeat.Store(nil)
 	d.starts.Add(1)
 	cmd := exec.CommandContext(ctx, d.Path, d.Args...)
 	cmd.Env = append(append([]string{}, d.Env...), HeartbeatEnv+"="+heartbeatFD)
@@ -162,7 +165,8 @@ func (d *Daemon) watch(ctx context.Context, beats *os.File, end context.CancelCa
 			d.wait(ctx, limit, end)
 			return
 		}
-		d.lastBeat.Store(time.Now().UnixNano())
+		now := time.Now()
+		d.lastBeat.Store(&now)
 		limit = or(d.Silence, 20*time.Second)
 	}
 }
