@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cloud-of-se/tses/drivers"
 	"github.com/cloud-of-se/tses/drivers/driverstest"
@@ -63,10 +64,9 @@ func TestFoundCards(t *testing.T) {
 	seidsAre(t, found, tokenB1)
 	p.Insert("A0", sim())
 	seidsAre(t, found, tokenB1, simA0)
-	for _, event := range found.log {
-		if strings.Count(strings.Join(found.log, " "), event) > 2 {
-			t.Errorf("the cards came and went more often than that: %q", found.log)
-		}
+	events := strings.Join(found.events(), " ")
+	if strings.Count(events, simA0) != 3 {
+		t.Errorf("the cards came and went otherwise: %s", events)
 	}
 }
 
@@ -245,4 +245,8 @@ func TestSixteenReaders(t *testing.T) {
 		}
 	}
 	seidsAre(t, found, want...)
+	time.Sleep(200 * time.Millisecond) // for what would go wrong when there is nothing to do
+	if events := strings.Join(found.events(), " "); strings.Contains(events, "-v") {
+		t.Errorf("cards went: %s", events)
+	}
 }

@@ -53,6 +53,13 @@ func (s *shelf) seids() []string {
 	return slices.Sorted(maps.Keys(s.ses))
 }
 
+// events are what came, with a '+', and went, with a '-'.
+func (s *shelf) events() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.log)
+}
+
 func (s *shelf) get(seid string) drivers.SE {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +83,7 @@ func testLog(t *testing.T) *slog.Logger {
 }
 
 // eventually waits for what pcscd notices by and by.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -86,7 +93,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 // powersOn tells whether an SE answers a power on, and leaves it on.
-func powersOn(t *testing.T, se drivers.SE) bool {
+func powersOn(t testing.TB, se drivers.SE) bool {
 	_, err := se.PowerOn(t.Context())
 	return err == nil
 }

@@ -1,0 +1,61 @@
+//go:build pcsc
+
+package pcsc
+
+import (
+	"testing"
+
+	"github.com/ebfe/scard"
+
+	"github.com/cloud-of-se/tses/drivers/driverstest/vpcd"
+)
+
+// BenchmarkTransmit measures a command by way of the driver, and by way of
+// ebfe/scard alone: what the driver adds is their difference.
+func BenchmarkTransmit(b *testing.B) {
+	if !vpcd.Isolated(b) {
+		return
+	}
+	p := vpcd.Start(b, "A")
+	p.Insert("A0", sim())
+	h := NewHost(Options{})
+	se, err := h.Element(Match{Reader: p.Reader("A0")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	h.Start(b.Context())
+	defer h.Close()
+	eventually(b, "the card answers", func() bool { return powersOn(b, se) })
+	read := unhex(b, "00B0000010")
+	b.Run("driver", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := se.Transmit(b.Context(), read); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	if err := se.PowerOff(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	sc, err := scard.EstablishContext()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer sc.Release()
+	card, err := sc.Connect(p.Reader("A0"), scard.ShareExclusive, scard.ProtocolAny)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("scard", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := card.Transmit(read); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	if err := card.Disconnect(scard.UnpowerCard); err != nil {
+		b.Fatal(err)
+	}
+}
