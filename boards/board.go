@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 )
 
 // Board is the machine that wirings are for: a Raspberry Pi, or another one
@@ -14,6 +15,9 @@ type Board struct {
 	model *Model // nil: no Raspberry Pi that is known
 	title string
 	root  fs.FS // the root of its files; nil where it is not the machine that this runs on
+
+	mu       sync.Mutex
+	decoders map[string]*decoder // those that are open, by their names
 }
 
 // Detect finds out from the device tree which machine this is. root is the

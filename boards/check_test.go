@@ -83,6 +83,15 @@ func TestRefusals(t *testing.T) {
 			`element "b": "a" and "b" both have chip select 1 of spi0; give one of them another chip_select or another bus`}},
 		{"reset on the pins of a device", "3b", []Element{{Driver: I2C, Carrier: "se050-arduino", Device: "/dev/i2c-1", Reset: "GPIO3"}}, []string{
 			`element "a": GPIO3 (pin 5) is reset of "a" and i2c1 of "a"; i2c0 is free: bus = "i2c0" on GPIO0, GPIO1; config.txt: dtparam=i2c_vc=on, dtparam=i2c_vc_baudrate=400000`}},
+		{"one output twice", "4b", []Element{decoded(&one, ""), decoded(&one, "")}, []string{
+			`element "a": "a" and "b" are both at output 1 of the decoder GPIO5, GPIO6 of spi0.0; give one of them another output`,
+			`element "b": "a" and "b" are both at output 1 of the decoder GPIO5, GPIO6 of spi0.0; give one of them another output`}},
+		{"a chip beside a decoder", "4b", []Element{decoded(&one, ""), gp}, []string{
+			`element "a": "a" and "b" both have chip select 0 of spi0; give one of them another chip_select or another bus`,
+			`element "b": "a" and "b" both have chip select 0 of spi0; give one of them another chip_select or another bus`}},
+		{"a decoder's pin for another", "4b", []Element{decoded(&one, "GPIO16"), {Driver: I2C, Carrier: "se050-arduino", Reset: "GPIO6"}}, []string{
+			`element "a": GPIO6 (pin 31) is the decoder GPIO5, GPIO6 of spi0.0 of "a" and reset of "b"; GPIO27 (pin 13) is free`,
+			`element "b": GPIO6 (pin 31) is the decoder GPIO5, GPIO6 of spi0.0 of "a" and reset of "b"; GPIO27 (pin 13) is free`}},
 		{"RTS on a UART of the header", "4b", []Element{{Driver: ISO7816, Carrier: "sim-uart", Reset: "RTS", Power: "none"}}, []string{
 			`element "a": reset = "RTS": uart0 has no such line; give a pin, such as reset = "GPIO17"`}},
 		{"clock where none comes out", "4b", []Element{{Driver: ISO7816, Carrier: "sim-uart", ClockPin: "GPIO5"}}, []string{
@@ -115,6 +124,7 @@ func TestRefusals(t *testing.T) {
 		{"two cards with a clock each", "4b", []Element{sim, {Driver: ISO7816, Bus: "uart5", ClockPin: "GPIO6", Reset: "GPIO22"}}, nil},
 		{"bounds of the clock", "4b", []Element{{Driver: ISO7816, Carrier: "sim-uart", Clock: "5 MHz"}, {Driver: ISO7816, Carrier: "phoenix", Clock: "6 MHz"}, {Driver: ISO7816, Carrier: "phoenix", Device: "/dev/ttyUSB1", Clock: "1 MHz"}}, nil},
 		{"a device that can be on other pins", "4b", []Element{{Driver: I2C, Carrier: "se050-arduino", Device: "/dev/i2c-3", Reset: "GPIO4"}}, nil},
+		{"four chips behind a decoder", "3b", []Element{decoded(&zero, "GPIO16"), decoded(&one, "GPIO16"), decoded(&two, "GPIO16"), {Driver: SPI, Carrier: "gp-spi", ChipSelect: &one}}, nil},
 		{"PLLD", "3b", []Element{{Driver: ISO7816, Carrier: "sim-uart", Clock: "4 MHz"}}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -189,6 +199,11 @@ func TestRefusalsOfTheRunningKernel(t *testing.T) {
 			compare(t, detect(t, test.root).Check(wired(t, test.elements...)...), test.want)
 		})
 	}
+}
+
+// decoded is a chip at an output of a decoder with two address pins.
+func decoded(output *int, enable string) Element {
+	return Element{Driver: SPI, Carrier: "gp-spi", Decoder: []string{"GPIO5", "GPIO6"}, Output: output, Enable: enable}
 }
 
 func compare(t *testing.T, got []*Refusal, want []string) {

@@ -20,6 +20,9 @@ type Element struct {
 
 	Address    int      `toml:"address"`     // i2c: 0x48
 	ChipSelect *int     `toml:"chip_select"` // spi: 0 where not given
+	Decoder    []string `toml:"decoder"`     // spi: the address pins of a decoder behind the chip select, the lowest bit first
+	Output     *int     `toml:"output"`      // spi: of the decoder, from 0 on
+	Enable     string   `toml:"enable"`      // spi: the decoder's enable pin, where it is not the chip select
 	Pins       []string `toml:"pins"`        // i2c: SDA and SCL: ["GPIO2", "GPIO3"]
 	Clock      string   `toml:"clock"`       // "400 kHz"
 
@@ -36,7 +39,7 @@ type Element struct {
 // takes are the keys of each driver besides those of all.
 var takes = map[string][]string{
 	I2C:     {"dialect", "address", "pins", "reset", "interrupt", "reset_pulse", "boot_time"},
-	SPI:     {"dialect", "chip_select", "reset", "interrupt", "reset_pulse", "boot_time"},
+	SPI:     {"dialect", "chip_select", "decoder", "output", "enable", "reset", "interrupt", "reset_pulse", "boot_time"},
 	ISO7816: {"clock_pin", "reset", "power", "detect"},
 }
 

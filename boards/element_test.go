@@ -62,7 +62,7 @@ func TestWiringRefuses(t *testing.T) {
 		{Element{Driver: "softse"}, nil, `driver "softse" hangs on no bus; i2c, spi and iso7816 do`},
 		{i2c, func(e *Element) { e.ChipSelect = &zero }, `driver "i2c" takes no "chip_select"; it takes carrier, bus, device, clock, dialect, address, pins, reset, interrupt, reset_pulse, boot_time`},
 		{card, func(e *Element) { e.Dialect = "gp" }, `driver "iso7816" takes no "dialect"; it takes carrier, bus, device, clock, clock_pin, reset, power, detect`},
-		{Element{Driver: SPI, Carrier: "gp-spi"}, func(e *Element) { e.Address = 0x48 }, `driver "spi" takes no "address"; it takes carrier, bus, device, clock, dialect, chip_select, reset, interrupt, reset_pulse, boot_time`},
+		{Element{Driver: SPI, Carrier: "gp-spi"}, func(e *Element) { e.Address = 0x48 }, `driver "spi" takes no "address"; it takes carrier, bus, device, clock, dialect, chip_select, decoder, output, enable, reset, interrupt, reset_pulse, boot_time`},
 		{i2c, func(e *Element) { e.Carrier = "se050-arduion" }, `carrier "se050-arduion" is not known; there is se050-arduino, se052-arduino, optiga-nbt, iose-grid, gp-spi, sim-uart, sim-uart-oscillator, phoenix, smartmouse`},
 		{i2c, func(e *Element) { e.Carrier = "gp-spi" }, `carrier "gp-spi" is for driver "spi", not "i2c"`},
 		{i2c, func(e *Element) { e.Device = "/dev/i2c-1" }, `bus = "i2c1" and device = "/dev/i2c-1": give one of them`},
@@ -85,6 +85,12 @@ func TestWiringRefuses(t *testing.T) {
 		{i2c, func(e *Element) { e.ResetPulse = "1 day" }, `reset_pulse = "1 day": want a time up to 10s, such as "2ms"`},
 		{i2c, func(e *Element) { e.BootTime = "11s" }, `boot_time = "11s": want a time up to 10s, such as "2ms"`},
 		{Element{Driver: SPI, Carrier: "gp-spi"}, func(e *Element) { e.Device, e.ChipSelect = "/dev/spidev0.0", &one }, `chip_select: device = "/dev/spidev0.0" has it in its name`},
+		{Element{Driver: SPI, Carrier: "gp-spi"}, func(e *Element) { e.Output = &one }, `output and enable are a decoder's: give its address pins, such as decoder = ["GPIO5", "GPIO6"]`},
+		{Element{Driver: SPI, Carrier: "gp-spi"}, func(e *Element) { e.Decoder = []string{"GPIO5", "GPIO6"} }, `no output: give that of the decoder, 0 to 3`},
+		{Element{Driver: SPI, Carrier: "gp-spi"}, func(e *Element) { e.Decoder, e.Output = []string{"GPIO5"}, &two }, `output = 2: the decoder has 0 to 1`},
+		{Element{Driver: SPI, Carrier: "gp-spi"}, func(e *Element) { e.Decoder, e.Output = []string{"5"}, &one }, `decoder: pin "5": write "GPIO5", or "pin5" for place 5 of the header, which is GPIO3`},
+		{Element{Driver: SPI, Carrier: "gp-spi"}, func(e *Element) { e.Decoder, e.Output = make([]string, 9), &one }, `decoder: 9 address pins, at most 8`},
+		{Element{Driver: SPI, Carrier: "gp-spi"}, func(e *Element) { e.Decoder, e.Output, e.Enable = []string{"GPIO5"}, &one, "RTS" }, `enable = "RTS": only a serial adapter has this line`},
 		{Element{Driver: SPI, Carrier: "gp-spi"}, func(e *Element) { n := 8; e.ChipSelect = &n }, `chip_select = 8: want 0 to 7`},
 		{Element{Driver: SPI, Carrier: "gp-spi"}, func(e *Element) { e.Dialect = "st54" }, `no reset: a chip that speaks st54 starts by a pulse on its reset line; give reset = "GPIO24"`},
 		{card, func(e *Element) { e.ClockPin = "" }, `no clock_pin: give the pin of a GPCLK, such as "GPIO4", or "external" for an oscillator`},
@@ -133,7 +139,7 @@ func TestKeys(t *testing.T) {
 			known[key] = true
 		}
 	}
-	all := Element{Driver: "x", Carrier: "x", Dialect: "x", Bus: "x", Device: "x", Address: 1, ChipSelect: &one, Pins: []string{"x"}, Clock: "x",
+	all := Element{Driver: "x", Carrier: "x", Dialect: "x", Bus: "x", Device: "x", Address: 1, ChipSelect: &one, Decoder: []string{"x"}, Output: &one, Enable: "x", Pins: []string{"x"}, Clock: "x",
 		ClockPin: "x", Reset: "x", Power: "x", Interrupt: "x", Detect: "x", ResetPulse: "x", BootTime: "x"}
 	for _, key := range all.Given() {
 		if !known[key] {

@@ -7,6 +7,7 @@ import (
 
 	"periph.io/x/conn/v3/gpio"
 	"periph.io/x/conn/v3/physic"
+	periphspi "periph.io/x/conn/v3/spi"
 
 	"github.com/cloud-of-se/tses/drivers"
 	"github.com/cloud-of-se/tses/drivers/i2c"
@@ -29,7 +30,7 @@ func (b *Board) Open(w Wiring, ports Ports) (drivers.SE, io.Closer, error) {
 	case I2C:
 		se, closer, err = openI2C(&p, ports)
 	case SPI:
-		se, closer, err = openSPI(&p, ports)
+		se, closer, err = b.openSPI(&p, ports)
 	case ISO7816:
 		se, closer, err = b.openCard(&p, ports)
 	default:
@@ -72,20 +73,29 @@ func (p *plan) i2cOpts(ports Ports) (i2c.Opts, error) {
 	return opts, nil
 }
 
-func openSPI(p *plan, ports Ports) (drivers.SE, io.Closer, error) {
+func (b *Board) openSPI(p *plan, ports Ports) (drivers.SE, io.Closer, error) {
 	opts, err := p.spiOpts(ports)
 	if err != nil {
 		return nil, nil, err
 	}
-	port, err := ports.SPI(p.deviceFile())
+	port, closer, err := b.port(p, ports)
 	if err != nil {
 		return nil, nil, err
 	}
 	se, err := spi.New(port, &opts)
 	if err != nil {
-		return nil, nil, errors.Join(err, port.Close())
+		return nil, nil, errors.Join(err, closer.Close())
 	}
-	return se, port, nil
+	return se, closer, nil
+}
+
+// port is a chip's own: a chip select, or an output of a decoder behind one.
+func (b *Board) port(p *plan, ports Ports) (periphspi.Port, io.Closer, error) {
+	if p.Decoder != nil {
+		return b.output(p, ports)
+	}
+	port, err := ports.SPI(p.deviceFile())
+	return port, port, err
 }
 
 func (p *plan) spiOpts(ports Ports) (spi.Opts, error) {

@@ -134,6 +134,53 @@ func TestOpenSPI(t *testing.T) {
 	})
 }
 
+// levelPin is an address pin.
+type levelPin struct {
+	gpio.PinOut
+	level *gpio.Level
+}
+
+func (p levelPin) Out(l gpio.Level) error {
+	*p.level = l
+	return nil
+}
+
+// TestOpenBehindADecoder: two chips share a decoder, which is connected to once
+// and closed with the last of them.
+func TestOpenBehindADecoder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chips := make([]*chipsim.Chip, 4)
+		for _, n := range []int{1, 2} {
+			chips[n] = chipsim.New(chipsim.Options{Family: chipsim.GP, Wire: chipsim.SPI, Brain: scripted()})
+			defer chips[n].Close()
+		}
+		var low, high gpio.Level
+		board := byName(t, "3b")
+		for range 2 {
+			b := &bench{
+				port: chipsim.NewSPIDecoded("SPI0.0", func() *chipsim.Chip {
+					return chips[map[gpio.Level]int{gpio.High: 1}[low]+map[gpio.Level]int{gpio.High: 2}[high]]
+				}),
+				reset: map[Pin]gpio.PinOut{GPIO(5): levelPin{gpio.INVALID, &low}, GPIO(6): levelPin{gpio.INVALID, &high}},
+			}
+			ws := wired(t, decoded(&one, ""), decoded(&two, ""))
+			first, closeFirst, err := board.Open(ws[0], b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			second, closeSecond, err := board.Open(ws[1], b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			talk(t, first, closeFirst)
+			talk(t, second, closeSecond)
+			if diff := cmp.Diff([]string{"GPIO5", "GPIO6", "/dev/spidev0.0"}, b.opened); diff != "" || len(board.decoders) != 0 {
+				t.Error(diff, board.decoders)
+			}
+		}
+	})
+}
+
 func TestOpenCard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slot, err := cardsim.New(cardsim.Options{Brain: scripted(), ATR: cardsim.WithTA1(false, 0x95, 0, 0), Clock: 3600 * physic.KiloHertz})
@@ -224,6 +271,7 @@ func TestOpenFails(t *testing.T) {
 		{"port is gone", "3b", Element{Driver: SPI, Carrier: "gp-spi"}, bench{fails: gone}, `element "a": gone`},
 		{"adapter is gone", "3b", Element{Driver: ISO7816, Carrier: "phoenix"}, bench{fails: gone}, `element "a": gone`},
 		{"no tty", "3b", Element{Driver: ISO7816, Carrier: "sim-uart"}, bench{}, `element "a": uart0 is off: it has no tty`},
+		{"no decoder pin", "3b", decoded(&one, ""), bench{}, `element "a": decoder: GPIO5 (pin 29): not simulated`},
 		{"no reset pin", "3b", Element{Driver: SPI, Carrier: "gp-spi", Reset: "GPIO24"}, bench{}, `element "a": reset: GPIO24 (pin 18): not simulated`},
 		{"no interrupt pin", "3b", Element{Driver: I2C, Carrier: "optiga-nbt", Interrupt: "GPIO24"}, bench{}, `element "a": interrupt: GPIO24 (pin 18): not simulated`},
 	} {

@@ -125,6 +125,41 @@ func (r *reader) chip(e Element) {
 	if e.Clock != "" {
 		r.w.Clock = r.frequency(e.Clock)
 	}
+	r.decoder(e)
+}
+
+// mostAddress bounds a decoder to 256 outputs, as the driver does.
+const mostAddress = 8
+
+// decoder reads the decoder behind a chip select.
+func (r *reader) decoder(e Element) {
+	if len(e.Decoder) == 0 {
+		if e.Output != nil || e.Enable != "" {
+			r.wrong("output and enable are a decoder's: give its address pins, such as decoder = [\"GPIO5\", \"GPIO6\"]")
+		}
+		return
+	}
+	if len(e.Decoder) > mostAddress {
+		r.wrong("decoder: %d address pins, at most %d", len(e.Decoder), mostAddress)
+		return
+	}
+	for _, s := range e.Decoder {
+		p, err := ParsePin(s)
+		if err != nil {
+			r.wrong("decoder: %w", err)
+			return
+		}
+		r.w.Decoder = append(r.w.Decoder, p)
+	}
+	r.w.Enable = r.line("enable", e.Enable, gpio.Low)
+	switch last := 1<<len(e.Decoder) - 1; {
+	case e.Output == nil:
+		r.wrong("no output: give that of the decoder, 0 to %d", last)
+	case *e.Output < 0 || *e.Output > last:
+		r.wrong("output = %d: the decoder has 0 to %d", *e.Output, last)
+	default:
+		r.w.Output = *e.Output
+	}
 }
 
 // frequency reads "400 kHz", within what any of the drivers can use.

@@ -33,6 +33,10 @@ func (c *checker) sharedPlaces() {
 		switch {
 		case p.Driver == I2C && p.Address == q.Address:
 			c.both(p, q, fmt.Sprintf("%q and %q both have the address 0x%02X on %s", p.Name, q.Name, p.Address, on), "give one of them another address or another bus")
+		case p.Driver == SPI && p.ChipSelect == q.ChipSelect && p.Decoder != nil && p.sameDecoder(q):
+			if p.Output == q.Output {
+				c.both(p, q, fmt.Sprintf("%q and %q are both at output %d of %s", p.Name, q.Name, p.Output, p.decoder()), "give one of them another output")
+			}
 		case p.Driver == SPI && p.ChipSelect == q.ChipSelect:
 			c.both(p, q, fmt.Sprintf("%q and %q both have chip select %d of %s", p.Name, q.Name, p.ChipSelect, on), "give one of them another chip_select or another bus")
 		case p.Driver == ISO7816:
@@ -45,6 +49,11 @@ func (c *checker) sharedPlaces() {
 			c.both(p, q, fmt.Sprintf("%s is led to %s for %q and to %s for %q", on, pinList(p.route.pins), p.Name, pinList(q.route.pins), q.Name), "give both the same pins")
 		}
 	})
+}
+
+// sameDecoder tells whether two chips are behind one decoder.
+func (p *plan) sameDecoder(q *plan) bool {
+	return p.decoder() == q.decoder() && p.Enable == q.Enable
 }
 
 // sharedPins finds pins that are for two things.
@@ -60,6 +69,8 @@ func (c *checker) sharedPins() {
 				first[u.pin], what[u.pin] = p, u.what
 			case p.bus != nil && q.bus == p.bus && what[u.pin] == u.what && u.what == p.bus.name:
 				// Chips share a bus.
+			case p != q && p.sameDecoder(q) && what[u.pin] == u.what && u.what == p.decoder():
+				// Chips share a decoder.
 			default:
 				c.twice(q, p, what[u.pin], u)
 			}

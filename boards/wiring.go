@@ -28,6 +28,9 @@ type Wiring struct {
 
 	Address    uint16           // I2C, 7 bits
 	ChipSelect int              // SPI
+	Decoder    []Pin            // SPI: address pins of a decoder behind the chip select, the lowest bit first; nil for none
+	Output     int              // SPI: which of the decoder's
+	Enable     Line             // SPI: of the decoder; not wired where the chip select enables it
 	Pins       []Pin            // I2C: SDA and SCL where the bus can be led to several places; nil for the usual ones
 	Clock      physic.Frequency // I2C, SPI: the fastest allowed; ISO7816: the card's; 0 for the usual one
 
@@ -49,12 +52,26 @@ func (w *Wiring) lines() []use {
 			uses = append(uses, use{p, what, w.Name})
 		}
 	}
+	for _, p := range w.Decoder {
+		uses = append(uses, use{p, w.decoder(), w.Name})
+	}
+	if w.Enable.Pin != NoPin {
+		uses = append(uses, use{w.Enable.Pin, w.decoder(), w.Name})
+	}
 	add(w.ClockPin, "clock")
 	add(w.Reset.Pin, "reset")
 	add(w.Power.Pin, "power")
 	add(w.Interrupt.Pin, "interrupt")
 	add(w.Detect.Pin, "detect")
 	return uses
+}
+
+// decoder names the decoder; chips with the same one share its pins.
+func (w *Wiring) decoder() string {
+	if w.Decoder == nil {
+		return ""
+	}
+	return fmt.Sprintf("the decoder %s of %s%s.%d", pinList(w.Decoder), w.Bus, w.Device, w.ChipSelect)
 }
 
 // use is a pin and what it is for.
