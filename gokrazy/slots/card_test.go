@@ -7,9 +7,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
-	"strings"
 	"testing"
 
+	"github.com/cloud-of-se/tses/gokrazy/slots/slotstest"
 	"github.com/cloud-of-se/tses/update"
 )
 
@@ -115,15 +115,12 @@ func (m *medium) Sync() error {
 	return nil
 }
 
-// The texts of the boot files, as the packer writes them.
 const (
-	kernelArgs = "console=tty1 console=serial0,115200 root=PARTUUID=60c24cc1-f3f9-427a-8199-484e4bf20001/PARTNROFF=1 init=/gokrazy/init rootwait panic=10 oops=panic                                                                "
-	loaderText = "title gokrazy\nlinux /vmlinuz\noptions " + kernelArgs
+	kernelArgs = slotstest.KernelArgs
+	loaderText = slotstest.LoaderText
 )
 
-func usualBoot(t testing.TB) []byte {
-	return bootPartition(t, "/vmlinuz", strings.Repeat("kernel", 1000), "/cmdline.txt", kernelArgs, "/loader/entries/gokrazy.conf", loaderText)
-}
+var bootPartition, usualBoot = slotstest.BootPartition, slotstest.UsualBoot
 
 // The root file systems of the tests. What one is worth is in its first byte.
 const slotSize = 64 << 10

@@ -94,6 +94,9 @@ func check(ctx context.Context, p *Partition, h *update.Header, told func(int64)
 		if err := update.CopyPart(read, io.NewSectionReader(p, bootOffset(h), h.Boot.Size), *h.Boot); err != nil {
 			return readBack(err)
 		}
+		if _, err := openStaged(p, h, A); err != nil {
+			return err
+		}
 	}
 	return nil
 }

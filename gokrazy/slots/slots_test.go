@@ -144,7 +144,7 @@ func FuzzRecord(f *testing.F) {
 
 func TestInstall(t *testing.T) {
 	owner := newOwner(t)
-	h, head, body := bundle(t, owner, root(fresh), root('k'))
+	h, head, body := bundle(t, owner, root(fresh), usualBoot(t))
 	h0, head0, body0 := bundle(t, owner, root(fresh), nil)
 	// On a file, as on a block device.
 	path := filepath.Join(t.TempDir(), "slot")
@@ -247,5 +247,50 @@ func TestInstallReadsBack(t *testing.T) {
 	}
 	if _, err := ReadRecord(p); !errors.Is(err, ErrNoRecord) {
 		t.Errorf("record: %v, want %v", err, ErrNoRecord)
+	}
+}
+
+// A boot partition that was asked for takes the place of the card's, names the
+// slot that runs, and what a power cut has left of the change is completed.
+func TestChangeBoot(t *testing.T) {
+	owner := newOwner(t)
+	next := bootPartition(t, "/vmlinuz", strings.Repeat("newer!", 2000), "/cmdline.txt", kernelArgs, "/loader/entries/gokrazy.conf", loaderText)
+	h, head, body := bundle(t, owner, root(fresh), next)
+	for cut := 0; ; cut++ {
+		pw := &power{left: -1, keep: func() bool { return false }}
+		boot, p := pw.partition(append(usualBoot(t), make([]byte, 8<<10)...)), pw.partition(make([]byte, 4<<20))
+		if err := Install(t.Context(), p, h, head, bytes.NewReader(body), quiet); err != nil {
+			t.Fatal(err)
+		}
+		pw.on(cut)
+		_, err := ChangeBoot(boot, p, h, B)
+		pw.on(-1)
+		for range 2 {
+			changed, err := ChangeBoot(boot, p, h, B)
+			if err != nil {
+				t.Fatalf("cut after %d: %v", cut, err)
+			}
+			if !changed {
+				break
+			}
+		}
+		if changed, err := ChangeBoot(boot, p, h, B); err != nil || changed {
+			t.Fatalf("cut after %d: changed for ever, %v", cut, err)
+		}
+		got := boot.Medium.(*medium).safe
+		if d := diff(next, got); len(d) != len(bootFiles) {
+			t.Fatalf("cut after %d: bytes %v are different", cut, d)
+		}
+		if is, err := Selects(boot, B); !is || err != nil {
+			t.Fatalf("B is selected: %v, %v", is, err)
+		}
+		if err == nil {
+			break
+		}
+	}
+	pw := &power{left: -1}
+	strange, headStrange, bodyStrange := bundle(t, owner, root(fresh), root('k'))
+	if err := Install(t.Context(), pw.partition(make([]byte, 4<<20)), strange, headStrange, bytes.NewReader(bodyStrange), quiet); err == nil {
+		t.Error("what is no boot partition: no error")
 	}
 }

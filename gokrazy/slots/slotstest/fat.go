@@ -1,4 +1,5 @@
-package slots
+// Package slotstest makes boot partitions for the tests of updates.
+package slotstest
 
 import (
 	"encoding/binary"
@@ -17,6 +18,7 @@ type fatDisk struct {
 }
 
 const (
+	sector      = 512
 	fatReserved = 4 * sector
 	fatTable    = 2 * sector
 	fatRoot     = fatReserved + fatTable
@@ -25,8 +27,20 @@ const (
 	fatClusters = 40
 )
 
-// bootPartition is one with these files: path, content, path, content...
-func bootPartition(t testing.TB, files ...string) []byte {
+// The texts of the boot files, as the packer writes them. They name slot A.
+const (
+	KernelArgs = "console=tty1 console=serial0,115200 root=PARTUUID=60c24cc1-f3f9-427a-8199-484e4bf20001/PARTNROFF=1 init=/gokrazy/init rootwait panic=10 oops=panic                                                                "
+	LoaderText = "title gokrazy\nlinux /vmlinuz\noptions " + KernelArgs
+)
+
+// UsualBoot is a boot partition as a card has it.
+func UsualBoot(t testing.TB) []byte {
+	t.Helper()
+	return BootPartition(t, "/vmlinuz", strings.Repeat("kernel", 1000), "/cmdline.txt", KernelArgs, "/loader/entries/gokrazy.conf", LoaderText)
+}
+
+// BootPartition is one with these files: path, content, path, content...
+func BootPartition(t testing.TB, files ...string) []byte {
 	t.Helper()
 	d := &fatDisk{make([]byte, fatData+fatClusters*fatCluster), 2, map[string]uint16{"/": 0}, map[string]int{}}
 	le := binary.LittleEndian
