@@ -37,6 +37,11 @@ func (c *Chip) begin(write bool, n int, clock int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
+	if c.slept = c.fallenAsleep(); c.slept {
+		c.note("wakes", nil)
+		c.bootAt = now.Add(c.opts.Wake)
+		return
+	}
 	if c.held || now.Before(c.bootAt) && c.selfResets == 0 {
 		c.audit.report("access %v before the chip listens", c.bootAt.Sub(now))
 		return
@@ -63,6 +68,7 @@ func (c *Chip) finish(write, found bool, n int, wire time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a := &c.audit
+	c.slept = false
 	a.end, a.wrote, a.looked = time.Now(), write, !write && !found
 	a.traffic.Accesses++
 	a.traffic.Bytes += n

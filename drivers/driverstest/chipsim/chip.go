@@ -51,6 +51,7 @@ type Chip struct {
 	closed bool
 	held   bool      // by the reset line
 	bootAt time.Time // when it will listen
+	slept  bool      // it slept when the access began
 	told   bool      // the host knows its parameters
 	audit  audit
 
@@ -168,7 +169,13 @@ func (c *Chip) hold(active bool) {
 
 // listens tells whether the chip is there for the host now.
 func (c *Chip) listens() bool {
-	return !c.closed && !c.held && !c.mute && !time.Now().Before(c.bootAt)
+	return !c.closed && !c.held && !c.mute && !c.slept && !time.Now().Before(c.bootAt)
+}
+
+// fallenAsleep tells whether the chip had nothing to do for so long that it
+// sleeps.
+func (c *Chip) fallenAsleep() bool {
+	return c.told && c.opts.Sleep > 0 && !c.brain.busy && c.pos == len(c.out) && time.Since(c.audit.end) > c.opts.Sleep
 }
 
 // say makes b what the chip sends next.

@@ -3,6 +3,7 @@ package chipbus
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/cloud-of-se/tses/drivers"
 	"github.com/cloud-of-se/tses/drivers/internal/t1"
@@ -38,6 +39,9 @@ func (s *Element) start(ctx context.Context, kind drivers.ResetKind) ([]byte, er
 	return id.atr(&s.opts.Dialect)
 }
 
+// firstContact is how long a chip that has never answered may refuse a block.
+const firstContact = 100 * time.Millisecond
+
 // speak makes a new engine for a chip in its first state that wants the bus
 // used as t tells.
 func (s *Element) speak(t Timing, id Identity) error {
@@ -48,13 +52,17 @@ func (s *Element) speak(t Timing, id Identity) error {
 	if id.HasEDC {
 		d.EDC = id.EDC
 	}
+	refused := time.Duration(0)
+	if s.id.Raw == nil { // never heard of: it has not been left in a command
+		refused = max(t.Boot, firstContact)
+	}
 	if s.link == nil {
 		s.link = newLink(s.bus, s.opts.Ready)
 	}
 	s.link.dialect, s.link.timing = d, t
 	s.engine = t1.New(s.link, t1.Config{
 		Dialect: d, IFSC: id.IFSC, BWT: bwt, SelfReset: SelfReset,
-		MaxWTX: s.opts.MaxWTX, RefusedPause: t.Poll,
+		MaxWTX: s.opts.MaxWTX, Refused: refused, RefusedPause: t.Poll,
 	})
 	clock := t.Clock
 	if s.opts.MaxClock > 0 {
