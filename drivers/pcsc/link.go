@@ -75,7 +75,8 @@ func (l *link) do(ctx context.Context, call func() ([]byte, error)) ([]byte, err
 }
 
 // connect takes the card for exclusive use and gives it a cold reset: another
-// program may have left it powered. It returns the answer to reset.
+// program may have left it powered. It returns the answer to reset. pcscd tries
+// again to power a card that was mute, because it was left without power.
 func (l *link) connect() ([]byte, error) {
 	ctx, err := scard.EstablishContext()
 	if err != nil {
@@ -83,11 +84,6 @@ func (l *link) connect() ([]byte, error) {
 	}
 	l.ctx = ctx
 	l.card, err = ctx.Connect(l.reader, scard.ShareExclusive, scard.ProtocolAny)
-	if meaningOf(err) == mute {
-		// What did not answer at its insertion may do so now: a connection to
-		// the reader alone needs no answer.
-		l.card, err = ctx.Connect(l.reader, scard.ShareDirect, scard.ProtocolUndefined)
-	}
 	if err != nil {
 		return nil, err
 	}

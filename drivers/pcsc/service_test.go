@@ -195,9 +195,10 @@ func TestResets(t *testing.T) {
 			t.Errorf("%s: the card saw %d warm and %d cold resets", kind, warm, cold)
 		}
 	}
-	if err := se.PowerOff(t.Context()); err != nil || card.On() {
-		t.Errorf("PowerOff: %v; the card has power: %v", err, card.On())
+	if err := se.PowerOff(t.Context()); err != nil {
+		t.Errorf("PowerOff: %v", err)
 	}
+	eventually(t, "the card has no power", func() bool { return !card.On() }) // vpcd waits for no answer
 }
 
 // A command that T=0 cannot take does not reach the card.

@@ -20,6 +20,10 @@ const (
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 2 * time.Second
 
+	// shortly keeps a list of readers that is out of date for long from being
+	// read without a pause.
+	shortly = 50 * time.Millisecond
+
 	// maxStates is how many readers libpcsclite waits for in one call.
 	maxStates = 16
 
@@ -50,10 +54,7 @@ func (h *Host) watch(ctx context.Context, looked func()) {
 		if time.Since(began) > lastRetry {
 			retry = firstRetry
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(retry):
-		}
+		pause(ctx, retry)
 		retry = min(2*retry, lastRetry)
 	}
 }
@@ -88,8 +89,9 @@ func (h *Host) follow(ctx context.Context, looked func()) (err error) {
 			return err
 		}
 		states, err := look(sc, names)
-		if errors.Is(err, scard.ErrUnknownReader) {
-			continue // unplugged since it was listed
+		if errors.Is(err, scard.ErrUnknownReader) { // unplugged since it was listed
+			pause(ctx, shortly)
+			continue
 		}
 		if err != nil {
 			return err
@@ -125,10 +127,24 @@ func (h *Host) await(ctx context.Context, sc *scard.Context, seen []reader) erro
 		return nil
 	}
 	err := sc.GetStatusChange(states, lookTime)
-	if errors.Is(err, scard.ErrTimeout) || errors.Is(err, scard.ErrUnknownReader) || errors.Is(err, scard.ErrCancelled) {
+	switch {
+	case errors.Is(err, scard.ErrUnknownReader): // unplugged since it was looked at
+		pause(ctx, shortly)
+		return nil
+	case errors.Is(err, scard.ErrTimeout), errors.Is(err, scard.ErrCancelled):
 		return nil
 	}
 	return err
+}
+
+// pause waits a while, or until ctx is done.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }
 
 // look asks for the state of each reader as it is.
