@@ -55,8 +55,10 @@ func rulesOfCage(c config, f flags) (confine.Rules, error) {
 	if f.config != "" {
 		r.Read = append(r.Read, filepath.Dir(f.config))
 	}
-	if clock, ok := os.LookupEnv(sdcard.ClockEnv); ok {
-		r.Read = append(r.Read, filepath.Dir(clock)) // the file is replaced
+	for _, env := range []string{sdcard.ClockEnv, sdcard.SlotsEnv} {
+		if file, ok := os.LookupEnv(env); ok {
+			r.Read = append(r.Read, filepath.Dir(file)) // the file is replaced
+		}
 	}
 	_, text, err := net.SplitHostPort(c.Listen)
 	if err != nil {

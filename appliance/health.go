@@ -36,6 +36,7 @@ type heart struct {
 	seids func() []string
 	out   io.Writer
 	log   *slog.Logger
+	also  func() error // what else has to be well, nil for nothing
 
 	every, patience time.Duration // 0: beatEvery, lookTime
 
@@ -109,6 +110,9 @@ func (h *heart) look(ctx context.Context) error {
 	}()
 	select {
 	case <-answered:
+		if h.also != nil {
+			return h.also()
+		}
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("the inventory does not answer: %w", ctx.Err())

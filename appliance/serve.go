@@ -47,6 +47,11 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 		return err
 	}
 	srv.Grid, srv.Log = g, log
+	up, err := newUpdates(f, self, g, log)
+	if err != nil {
+		log.Error("this box takes no updates", "err", err)
+	}
+	srv.Handlers = up.handlers()
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w; -listen ADDR chooses another address", c.Listen, err)
@@ -70,6 +75,9 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 	}
 	h := &heart{addr: ownAddress(ln.Addr()), cert: certificate, seids: g.SEIDs, log: log}
 	srv.Own = h.own
+	looking, enough := context.WithCancel(ctx)
+	defer enough()
+	h.also = up.trial(looking)
 	stop, err := h.start(ctx)
 	if err != nil {
 		return err

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cloud-of-se/tses/access"
+	"github.com/cloud-of-se/tses/drivers"
+	"github.com/cloud-of-se/tses/drivers/driverstest"
+	"github.com/cloud-of-se/tses/gokrazy/sdcard"
+	"github.com/cloud-of-se/tses/grid"
+	"github.com/cloud-of-se/tses/stp/racs"
+	"github.com/cloud-of-se/tses/update"
+	updater "github.com/cloud-of-se/tses/update/client"
+)
+
+func TestMemory(t *testing.T) {
+	g := grid.New()
+	here := driverstest.NewScripted(driverstest.Options{})
+	for seid, se := range map[string]drivers.SE{"here": here, "used": driverstest.NewScripted(driverstest.Options{}), "gone": absent{"gone", errors.New("nobody")}} {
+		if err := g.Add(seid, se); err != nil {
+			t.Fatal(err)
+		}
+	}
+	user := g.NewSession("user")
+	defer user.Close()
+	if _, _, err := user.PowerOn(t.Context(), "used"); err != nil {
+		t.Fatal(err)
+	}
+	m := &memory{path: filepath.Join(t.TempDir(), "before"), grid: g, log: slog.New(slog.DiscardHandler)}
+	if err := m.missing(t.Context()); err != nil {
+		t.Errorf("nothing is written down: %v", err)
+	}
+	if err := m.keep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want, err := m.read()
+	if slices.Sort(want); err != nil || !slices.Equal(want, []string{"here", "used"}) {
+		t.Errorf("kept %q, %v", want, err)
+	}
+	if here.On() {
+		t.Error("the SE is left on")
+	}
+	if err := m.missing(t.Context()); err != nil {
+		t.Errorf("all are there: %v", err)
+	}
+	if err := g.Remove(t.Context(), "here"); err != nil {
+		t.Fatal(err)
+	}
+	also := m.compare(t.Context())
+	for also() == nil || !errors.Is(also(), errMissing) {
+		time.Sleep(time.Millisecond)
+	}
+	if err := also(); !strings.Contains(err.Error(), "here") {
+		t.Errorf("got %v", err)
+	}
+	if err := g.Add("here", here); err != nil {
+		t.Fatal(err)
+	}
+	for also() != nil {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// A box whose slots are files takes an update of its owner.
+func TestBoxTakesUpdates(t *testing.T) {
+	c, dir := newCard(t, ""), t.TempDir()
+	slot, file, state := filepath.Join(dir, "slot"), filepath.Join(dir, "slots"), filepath.Join(dir, "state")
+	if err := os.WriteFile(slot, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.dir, "build"), []byte(`{"time":"2026-11-01T00:00:00Z","version":"v1"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := sdcard.WriteSlots(file, sdcard.Slots{Running: 1, Other: slot}); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(sdcard.SlotsEnv, file)
+	addr := c.start(t, state)
+	_, text, err := c.owner.Issue(access.Order{Name: "admin", Planes: access.Administrative, Life: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, err := tls.X509KeyPair(text, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := racs.ClientConfig([]*x509.Certificate{c.owner.Certificate()}, admin, "tses-1a2b")
+	var b bytes.Buffer
+	_, err = update.Write(&b, update.Order{
+		Box: "tses-1a2b", Version: "v2", Built: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC).Unix(),
+		Root: bytes.NewReader(make([]byte, 4096)), Owner: c.owner.Signer(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := updater.Put(t.Context(), addr, config, updater.Options{}, update.Asked{}, bytes.NewReader(b.Bytes()), func(update.Progress) {})
+	if err != nil || s.Last == nil || s.Last.State != "armed" || s.Running.Version != "v1" || s.Start == "" {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	kept, err := os.ReadFile(filepath.Join(state, "before-update"))
+	if err != nil || strings.TrimSpace(string(kept)) != `["soft1","soft2"]` {
+		t.Errorf("SEs before the update: %s, %v", kept, err)
+	}
+}
