@@ -161,7 +161,7 @@ func (w *world) install(s slots.Slot, boot []byte) {
 
 func (w *world) selected(s slots.Slot) bool {
 	w.t.Helper()
-	return confirmed(w.watch.Card.devices[bootPartition], s, time.Now().Add(10*time.Millisecond), time.Second)
+	return confirmed(w.watch.Card.devices[bootPartition], s, time.Now().Add(10*time.Millisecond), time.Millisecond)
 }
 
 func (w *world) told() sdcard.Slots {
