@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"sync"
-	"time"
 
 	"github.com/cloud-of-se/tses/drivers/iso7816"
 	"golang.org/x/sys/unix"
@@ -18,13 +16,10 @@ import (
 // reached by the methods. It implements [iso7816.Contacts] and, by Slot,
 // [iso7816.Clock].
 type PTY struct {
-	*Slot
+	*pump
 	path   string
 	master *os.File
 	slave  *os.File // held, so that the line does not hang up
-	kick   chan struct{}
-	quit   chan struct{}
-	wg     sync.WaitGroup
 }
 
 var _ iso7816.Contacts = (*PTY)(nil)
@@ -39,14 +34,14 @@ func OpenPTY(opts Options) (*PTY, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pseudo-terminal: %w", err)
 	}
-	slave, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
+	hold, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, errors.Join(err, master.Close())
 	}
-	p := &PTY{Slot: slot, path: path, master: master, slave: slave, kick: make(chan struct{}, 1), quit: make(chan struct{})}
-	p.wire.mode.Parity = iso7816.NoParity
-	p.wg.Go(p.receive)
-	p.wg.Go(p.deliver)
+	p := &PTY{path: path, master: master, slave: hold}
+	p.pump = newPump(slot, master)
+	p.look = p.follow
+	p.start()
 	return p, nil
 }
 
@@ -77,33 +72,9 @@ func openMaster() (*os.File, string, error) {
 func (p *PTY) Path() string { return p.path }
 
 // Close ends the card.
-func (p *PTY) Close() error {
-	close(p.quit)
-	err := errors.Join(p.master.Close(), p.slave.Close())
-	p.wg.Wait()
-	return err
-}
+func (p *PTY) Close() error { return errors.Join(p.stop(), p.slave.Close()) }
 
-// SetVCC implements [iso7816.Contacts]. A break is not seen at the other end of
-// a pseudo-terminal: I/O goes with the power.
-func (p *PTY) SetVCC(on bool) error {
-	if !on {
-		_ = p.Slot.SetBreak(true) // never fails
-		return p.Slot.SetVCC(false)
-	}
-	_ = p.Slot.SetVCC(true) // never fails
-	return p.Slot.SetBreak(false)
-}
-
-// SetRST implements [iso7816.Contacts].
-func (p *PTY) SetRST(high bool) error {
-	p.follow()
-	err := p.Slot.SetRST(high)
-	p.wake()
-	return err
-}
-
-// follow takes over the rate that the port is set to.
+// follow takes over the rate that the port is set to. The lock is held.
 func (p *PTY) follow() {
 	conn, err := p.master.SyscallConn()
 	if err != nil {
@@ -117,77 +88,5 @@ func (p *PTY) follow() {
 	if got.Cflag&unix.CSTOPB != 0 {
 		stop = 2
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.wire.mode = iso7816.Mode{Rate: max(int(got.Ospeed), 1), Stop: stop, Parity: iso7816.NoParity}
-}
-
-// receive takes what the terminal writes until Close.
-func (p *PTY) receive() {
-	buf := make([]byte, 4096)
-	for {
-		n, err := p.master.Read(buf)
-		if err != nil {
-			return // Close; the slave is held open
-		}
-		p.follow()
-		p.mu.Lock()
-		p.advance(p.wire.now())
-		p.wire.write(buf[:n], p.card.inverse)
-		p.mu.Unlock()
-		p.wake()
-	}
-}
-
-func (p *PTY) wake() {
-	select {
-	case p.kick <- struct{}{}:
-	default:
-	}
-}
-
-// deliver hands characters to the terminal when their time has come, until
-// Close.
-func (p *PTY) deliver() {
-	for {
-		out, next := p.due()
-		if len(out) > 0 {
-			if _, err := p.master.Write(out); err != nil {
-				return // Close
-			}
-			continue
-		}
-		timer := time.NewTimer(next)
-		select {
-		case <-timer.C:
-		case <-p.kick:
-		case <-p.quit:
-			timer.Stop()
-			return
-		}
-		timer.Stop()
-	}
-}
-
-// due is what the terminal's UART has by now, and else how long there is
-// nothing to do.
-func (p *PTY) due() (out []byte, next time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := p.wire.now()
-	p.advance(now)
-	for len(p.wire.toReader) > 0 && p.wire.toReader[0].at <= now {
-		out = append(out, p.wire.seen(p.wire.toReader[0]).Byte)
-		p.wire.toReader = p.wire.toReader[1:]
-	}
-	next = time.Hour
-	for _, queue := range [][]arrival{p.wire.toCard, p.wire.toReader} {
-		if len(queue) > 0 {
-			next = min(next, queue[0].at-now)
-		}
-	}
-	if p.card.alarm > 0 {
-		next = min(next, p.card.alarm-now)
-	}
-	return out, next
 }
