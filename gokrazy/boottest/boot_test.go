@@ -32,7 +32,7 @@ func TestBoot(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), bound)
 	defer cancel()
 	card := shared.Card(ctx, t)
-	m := Start(ctx, t, Options{Card: card, Append: kernelNetwork})
+	m := Start(ctx, t, Options{Card: card})
 	client, err := m.Dial(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -54,6 +54,20 @@ func TestBoot(t *testing.T) {
 	}
 }
 
+// A Raspberry Pi 3 with its own device tree and its SD card.
+func TestBootPi3(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), bound)
+	defer cancel()
+	m := Start(ctx, t, Options{Card: shared.Card(ctx, t), Board: Pi3})
+	client, err := m.Dial(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	t.Logf("first RACS answer after %.1f s", time.Since(m.Began).Seconds())
+	usePIV(ctx, t, client)
+}
+
 // usePIV finds the software SEs and selects PIV on the first.
 func usePIV(ctx context.Context, t *testing.T, client *racs.Client) {
 	t.Helper()
@@ -69,6 +83,3 @@ func usePIV(ctx context.Context, t *testing.T, client *racs.Client) {
 		t.Fatalf("SELECT PIV: %X, %v, want an application property template and 9000", answer, err)
 	}
 }
-
-// kernelNetwork lets the kernel itself configure the network.
-var kernelNetwork = []string{"ip=dhcp"}

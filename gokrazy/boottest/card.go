@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +23,6 @@ type Card struct {
 
 	dir     string
 	once    sync.Once // guards what follows
-	vmlinuz string
 	cmdline []string
 	err     error
 }
@@ -121,34 +121,40 @@ func copySparse(to io.WriterAt, from *os.File) error {
 	}
 }
 
-// kernel takes kernel and command line from the image, once.
+// kernel takes from the image what its firmware would start, once: the kernel,
+// the device tree of a Raspberry Pi 3, and the command line but for the
+// console, since QEMU's is another.
 func (c *Card) kernel() (path string, cmdline []string, err error) {
-	c.once.Do(func() {
-		path := filepath.Join(c.dir, "vmlinuz")
-		c.cmdline, c.err = extract(c.Image, path)
-		c.vmlinuz = path
-	})
-	return c.vmlinuz, append([]string{"console=ttyAMA0,115200"}, c.cmdline...), c.err
+	c.once.Do(func() { c.cmdline, c.err = c.extract() })
+	return c.path("vmlinuz"), slices.Clone(c.cmdline), c.err
 }
 
-func extract(file, kernel string) (cmdline []string, err error) {
-	im, err := image.Open(file, false)
+// path is that of a file of the boot partition, behind kernel.
+func (c *Card) path(name string) string { return filepath.Join(c.dir, name) }
+
+func (c *Card) extract() (cmdline []string, err error) {
+	im, err := image.Open(c.Image, false)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, im.Close()) }()
-	vmlinuz, err := im.BootFile("vmlinuz")
-	if err != nil {
-		return nil, err
+	for _, name := range []string{"vmlinuz", "bcm2710-rpi-3-b.dtb"} {
+		content, err := im.BootFile(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(c.path(name), content, 0o600); err != nil {
+			return nil, err
+		}
 	}
 	text, err := im.BootFile("cmdline.txt")
 	if err != nil {
 		return nil, err
 	}
 	for _, word := range strings.Fields(string(text)) {
-		if !strings.HasPrefix(word, "console=") { // QEMU's is another
+		if !strings.HasPrefix(word, "console=") {
 			cmdline = append(cmdline, word)
 		}
 	}
-	return cmdline, os.WriteFile(kernel, vmlinuz, 0o600)
+	return cmdline, nil
 }

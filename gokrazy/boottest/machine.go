@@ -9,6 +9,7 @@ package boottest
 import (
 	"context"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -16,9 +17,21 @@ import (
 	"time"
 )
 
+// Board is a machine that QEMU emulates.
+type Board int
+
+const (
+	// Virt is QEMU's own board with two Cortex-A53 and 256 MiB: the fastest.
+	Virt Board = iota
+	// Pi3 is a Raspberry Pi 3 with its SD card, its USB and its device tree. It
+	// starts slowly, and its Ethernet hangs on USB, other than a real one's.
+	Pi3
+)
+
 // Options say how a card is booted.
 type Options struct {
-	Card *Card
+	Card  *Card
+	Board Board
 	// Disk is the image that is booted and written to; "" is the card's own,
 	// and what is written is dropped.
 	Disk string
@@ -26,11 +39,13 @@ type Options struct {
 	Append []string
 	// Args are more arguments of QEMU.
 	Args []string
+	// Life is how long the machine may run; zero is two minutes.
+	Life time.Duration
 	// NoNetwork leaves out the network interface.
 	NoNetwork bool
 }
 
-// Machine is a running QEMU, `-M virt` with two Cortex-A53 and 256 MiB.
+// Machine is a running QEMU.
 type Machine struct {
 	Began time.Time // when QEMU was started
 
@@ -46,17 +61,33 @@ type Machine struct {
 // guestPort is where the box listens.
 const guestPort = "7777"
 
-// Start boots a card. The machine ends with the test, or when the context is
-// done. Other tests with a machine, in this process and in others, wait.
+// Start boots a card. The machine ends with the test, when the context is done,
+// or behind its life. Other tests with a machine, in this process and in others, wait.
 func Start(ctx context.Context, t testing.TB, o Options) *Machine {
 	t.Helper()
 	qemu := program(t)
 	lock(ctx, t)
 	m := &Machine{card: o.Card, console: newConsole(), ended: make(chan struct{}), monitor: filepath.Join(t.TempDir(), "qmp")}
+	if o.Board == Pi3 {
+		if o.Disk == "" {
+			o.Disk = o.Card.Copy(t)
+		}
+		// QEMU's SD cards have powers of two. What is beyond the image is as on
+		// a real card: not used.
+		if err := os.Truncate(o.Disk, sdSize); err != nil {
+			t.Fatal(err)
+		}
+	}
 	args, err := m.arguments(o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	life := o.Life
+	if life == 0 {
+		life = 2 * time.Minute
+	}
+	ctx, cancel := context.WithTimeout(ctx, life)
+	t.Cleanup(cancel)
 	m.cmd = exec.CommandContext(ctx, qemu, args...)
 	m.cmd.Stdout, m.cmd.Stderr = m.console, m.console
 	m.cmd.SysProcAttr = dieWithParent()
@@ -78,30 +109,42 @@ func Start(ctx context.Context, t testing.TB, o Options) *Machine {
 	return m
 }
 
+// sdSize is that of the emulated SD card in bytes.
+const sdSize = 2 << 30
+
 func (m *Machine) arguments(o Options) ([]string, error) {
 	kernel, cmdline, err := o.Card.kernel()
 	if err != nil {
 		return nil, err
 	}
-	drive := "if=none,id=card,format=raw,file=" + o.Disk
+	args := []string{"-no-reboot", "-display", "none", "-monitor", "none", "-qmp", "unix:" + m.monitor + ",server=on,wait=off", "-kernel", kernel}
+	drive := "format=raw,file=" + o.Disk
 	if o.Disk == "" {
-		drive = "if=none,id=card,format=raw,snapshot=on,file=" + o.Card.Image
+		drive = "format=raw,snapshot=on,file=" + o.Card.Image
 	}
-	args := []string{
-		"-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "256", "-no-reboot",
-		"-display", "none", "-serial", "stdio", "-monitor", "none", "-qmp", "unix:" + m.monitor + ",server=on,wait=off",
-		"-kernel", kernel, "-append", strings.Join(append(cmdline, o.Append...), " "),
-		"-drive", drive, "-device", "virtio-blk-pci,drive=card",
-		"-device", "virtio-balloon-pci,id=balloon",
+	nic := ""
+	switch o.Board {
+	case Virt:
+		cmdline = append(cmdline, "console=ttyAMA0,115200")
+		nic = "virtio-net-pci,netdev=net"
+		args = append(args, "-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "256", "-serial", "stdio",
+			"-drive", "if=none,id=card,"+drive, "-device", "virtio-blk-pci,drive=card", "-device", "virtio-balloon-pci,id=balloon")
+	case Pi3:
+		// Without the firmware, which would give it to the console, the first
+		// UART is Bluetooth's. QEMU's watchdog resets the machine when Linux
+		// looks at it. An address without the local bit makes it eth0.
+		cmdline = append(cmdline, "console=ttyS0,115200", "8250.nr_uarts=1", "initcall_blacklist=bcm2835_wdt_driver_init")
+		nic = "usb-net,netdev=net,mac=50:54:00:12:34:57"
+		args = append(args, "-M", "raspi3b", "-serial", "null", "-serial", "stdio", "-dtb", o.Card.path("bcm2710-rpi-3-b.dtb"), "-drive", "if=sd,"+drive)
 	}
+	args = append(args, "-append", strings.Join(append(cmdline, o.Append...), " "))
 	if o.NoNetwork {
 		args = append(args, "-nic", "none")
 	} else {
 		if m.addr, err = freeAddress(); err != nil {
 			return nil, err
 		}
-		args = append(args, "-netdev", "user,id=net,restrict=on,hostfwd=tcp:"+m.addr+"-:"+guestPort,
-			"-device", "virtio-net-pci,netdev=net")
+		args = append(args, "-netdev", "user,id=net,restrict=on,hostfwd=tcp:"+m.addr+"-:"+guestPort, "-device", nic)
 	}
 	return append(args, o.Args...), nil
 }
