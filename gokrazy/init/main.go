@@ -1,52 +1,152 @@
 //go:build linux
 
 // Command init is the first process of the SD card. It mounts what there is to
-// mount and keeps one daemon running, the TSES.
+// mount, sees to /perm, the clock and the network, and keeps one process
+// running, the TSES. There is nothing else: no shell, no other service, and of
+// its own sockets none that takes anything but the answers of DHCP and NTP, and
+// questions for the box's name by mDNS.
+//
+// # Watchdog
+//
+// The machine's hardware watchdog is fed only while the TSES has a heartbeat,
+// or had one a few minutes ago. A TSES that hangs is killed and started again;
+// where that does not help, init restarts the machine in good order; and where
+// init itself hangs, the watchdog does.
+//
+// # What the kernel's command line can ask for
+//
+//	tses.report=1   list processes and sockets on the console once the TSES serves
 package main
 
 import (
 	"context"
+	"fmt"
 	"log"
+	"log/slog"
 	"os"
-	"os/exec"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"github.com/gokrazy/gokrazy"
+	"golang.org/x/sys/unix"
+
+	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
 
-// daemon is the TSES with its flags.
-var daemon = []string{"/user/appliance", "-box", "/etc/tses", "-state", "/perm/tses"}
-
 func main() {
-	// A DHCP client tells PID 1 of a lease by this signal, which would end it.
-	signal.Ignore(syscall.SIGHUP)
+	out := newSink(os.Stderr)
+	logger := slog.New(slog.NewTextHandler(out, nil))
+	log.SetOutput(out) // gokrazy's library speaks there
+	// Nobody knows what time it is when the first lines are written.
+	log.SetFlags(0)
+	// A terminal's end, and what it says of a lease, would end process 1.
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+
+	dog := openWatchdog(logger) // first: gokrazy's library would feed it whatever happens
+	buttons := grabPowerButtons(logger)
+	if err := start(out, logger, dog, buttons); err != nil {
+		logger.Error("init cannot go on, the machine restarts", "err", err)
+		restart(logger, unix.LINUX_REBOOT_CMD_RESTART)
+	}
+}
+
+// start brings the box up and returns when it is to go down, which it does
+// itself, or with what keeps it from coming up.
+func start(out *sink, logger *slog.Logger, dog *watchdog, buttons *buttons) error {
 	if err := gokrazy.Boot("TSES"); err != nil {
-		log.Fatalf("boot: %v", err) // the kernel restarts the machine
+		return fmt.Errorf("boot: %w", err)
 	}
-	supervise(context.Background())
+	b := &box{out: out, log: logger, dog: dog}
+	b.readBuild()
+	if err := b.readConfiguration(); err != nil {
+		// The builder has checked it; the TSES says what is wrong with it.
+		logger.Error("configuration", "err", err)
+	}
+	if err := b.prepareStorage(); err != nil {
+		return err
+	}
+	if err := b.startClock(); err != nil {
+		logger.Error("clock", "err", err)
+	}
+	b.prepareDaemon()
+
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	b.running.Go(func() { b.clock.Run(ctx) })
+	b.running.Go(func() { b.runNetwork(ctx) })
+	b.running.Go(func() { b.tendDevices(ctx) })
+	b.running.Go(func() { b.daemon.Run(ctx) })
+	b.running.Go(func() { b.keepState(ctx) })
+	unwell := b.guard(ctx)
+
+	how, why := awaitEnd(buttons, unwell)
+	logger.Warn("the box goes down", "why", why)
+	cancel()
+	b.end(how)
+	return nil
 }
 
-// supervise starts the daemon again whenever it ends, each time later.
-func supervise(ctx context.Context) {
-	const first, most = 250 * time.Millisecond, 30 * time.Second
-	pause := first
-	for ctx.Err() == nil {
-		began := time.Now()
-		err := once(ctx)
-		if time.Since(began) > most {
-			pause = first
+// awaitEnd waits for a reason to go down: the power button, a signal, or a TSES
+// that does not come up.
+func awaitEnd(buttons *buttons, unwell <-chan struct{}) (how int, why string) {
+	signals := make(chan os.Signal, 1)
+	// Control-Alt-Delete is SIGINT for process 1.
+	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_CAD_OFF); err != nil {
+		slog.Warn("Control-Alt-Delete restarts at once", "err", err)
+	}
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR2)
+	select {
+	case <-buttons.pressed:
+		return unix.LINUX_REBOOT_CMD_POWER_OFF, "the power button was pressed"
+	case s := <-signals:
+		if s == syscall.SIGUSR2 {
+			return unix.LINUX_REBOOT_CMD_POWER_OFF, "it was told to switch off"
 		}
-		log.Printf("the daemon ended after %v: %v; next start in %v", time.Since(began).Round(time.Millisecond), err, pause)
-		time.Sleep(pause)
-		pause = min(2*pause, most)
+		return unix.LINUX_REBOOT_CMD_RESTART, "it was told to restart: " + s.String()
+	case <-unwell:
+		return unix.LINUX_REBOOT_CMD_RESTART, fmt.Sprintf("the TSES has not served for %v", patience)
 	}
 }
 
-func once(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, daemon[0], daemon[1:]...)
-	cmd.Env = []string{"PATH=/user:/gokrazy", "HOME=/perm/home/tses"}
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	return cmd.Run()
+// downTime bounds how long what runs may take to end. The TSES drains for 30 s
+// by default and is killed after 40 s.
+const downTime = 50 * time.Second
+
+// end waits until all has ended, puts what is in memory on the card, and
+// switches off or restarts.
+func (b *box) end(how int) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		b.running.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(downTime):
+		b.log.Error("not all has ended in time", "after", downTime)
+	}
+	b.log.Info("switching off", "uptime", time.Since(b.began).Round(time.Second))
+	if err := b.out.close(); err != nil {
+		b.log.Warn("log", "err", err)
+	}
+	unix.Sync()
+	if err := b.card.Unmount(); err != nil {
+		b.log.Warn("permanent storage", "err", err) // it has a journal, and is synced
+	}
+	restart(b.log, how)
 }
+
+// restart does not return. Where the kernel refuses, the watchdog is starved.
+func restart(logger *slog.Logger, how int) {
+	unix.Sync()
+	err := unix.Reboot(how)
+	logger.Error("the kernel does not end", "err", err)
+	time.Sleep(time.Minute)
+	os.Exit(1) // the kernel panics, and restarts
+}
+
+// daemonProgram is the TSES.
+const daemonProgram = "/user/appliance"
+
+var daemonArgs = []string{"-box", sdcard.EtcDir, "-state", sdcard.StateDir, "-confine", fmt.Sprint(sdcard.UID)}

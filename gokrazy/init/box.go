@@ -1,0 +1,189 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/BurntSushi/toml"
+	"golang.org/x/sys/unix"
+
+	"github.com/cloud-of-se/tses/gokrazy/internal/clock"
+	"github.com/cloud-of-se/tses/gokrazy/internal/perm"
+	"github.com/cloud-of-se/tses/gokrazy/internal/supervise"
+	"github.com/cloud-of-se/tses/gokrazy/sdcard"
+)
+
+// box is all that init looks after.
+type box struct {
+	out    *sink
+	log    *slog.Logger
+	dog    *watchdog
+	build  sdcard.Build
+	config configuration
+	card   perm.Card
+	clock  *clock.Clock
+	daemon *supervise.Daemon
+	began  time.Time
+
+	running sync.WaitGroup
+}
+
+// configuration is what of the TSES's configuration is init's.
+type configuration struct {
+	Listen   string         `toml:"listen"`
+	Network  sdcard.Network `toml:"network"`
+	Elements []struct {
+		Driver string `toml:"driver"`
+	} `toml:"element"`
+}
+
+const defaultPort = 7777
+
+// port is where the TSES listens, for mDNS.
+func (c configuration) port() int {
+	_, text, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return defaultPort
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil || port == 0 {
+		return defaultPort
+	}
+	return port
+}
+
+// drives tells whether an element of the driver is configured.
+func (c configuration) drives(driver string) bool {
+	for _, e := range c.Elements {
+		if e.Driver == driver {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *box) readBuild() {
+	b.began = time.Now()
+	build, err := sdcard.ReadBuild(sdcard.BuildFile)
+	if err != nil {
+		b.log.Error("the card does not tell when it was made; certificates cannot be judged before the time is known", "err", err)
+	}
+	b.build = build
+	b.log.Info("TSES", "version", build.Version, "made", build.Time.Format(time.RFC3339))
+}
+
+func (b *box) readConfiguration() error {
+	text, err := os.ReadFile(sdcard.ConfigFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var c configuration
+	if _, err := toml.Decode(string(text), &c); err != nil {
+		return fmt.Errorf("%s: %w", sdcard.ConfigFile, err)
+	}
+	if err := c.Network.Check(); err != nil {
+		return fmt.Errorf("%s: %w; the address comes by DHCP", sdcard.ConfigFile, err)
+	}
+	b.config = c
+	return nil
+}
+
+func (b *box) permOptions() perm.Options {
+	return perm.Options{Dir: "/perm", State: sdcard.StateDir, Log: b.log, Pause: 2 * time.Second, Now: time.Now}
+}
+
+// prepareStorage makes /perm usable and begins to log there.
+func (b *box) prepareStorage() error {
+	device, err := perm.FindDevice()
+	if err != nil {
+		b.log.Error("permanent storage is not found", "err", err)
+	}
+	b.card = perm.Card{Device: device, Dir: "/perm"}
+	if err := perm.Prepare(b.card, b.permOptions()); err != nil {
+		return err
+	}
+	if err := b.card.Harden(); err != nil {
+		b.log.Warn("permanent storage", "err", err)
+	}
+	if bad, err := b.card.Errors(); err == nil && bad {
+		b.log.Error("the kernel has found damage on permanent storage; the SD card may be about to fail, make a new one")
+	}
+	if err := b.out.open(sdcard.LogDir); err != nil {
+		b.log.Warn("log", "err", err)
+	}
+	return nil
+}
+
+// clockFile keeps the last known time. It is not in the state directory, which
+// is the TSES's.
+const clockFile = "/perm/clock/time"
+
+func (b *box) startClock() error {
+	b.clock = &clock.Clock{
+		Built: b.build.Time, File: clockFile, Servers: b.config.Network.NTP, Log: b.log,
+		Changed: func(s clock.State) {
+			state := sdcard.ClockSet
+			if s == clock.Floor {
+				state = sdcard.ClockFloor
+			}
+			if err := sdcard.WriteClockState(sdcard.ClockFile, state); err != nil {
+				b.log.Error("the TSES does not hear of the clock", "err", err)
+			}
+		},
+	}
+	return b.clock.Start()
+}
+
+// maxFiles is how many files the TSES may have open: one for each session and
+// handshake of its limits, and room besides.
+const maxFiles = 1 << 16
+
+func (b *box) prepareDaemon() {
+	limit := unix.Rlimit{Cur: maxFiles, Max: maxFiles}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		b.log.Warn("the TSES cannot have as many sessions as its limit", "err", err)
+	}
+	if err := give(sdcard.StateDir); err != nil {
+		b.log.Error("state directory", "err", err) // the TSES says what it cannot do
+	}
+	b.daemon = &supervise.Daemon{
+		Path: daemonProgram, Args: daemonArgs, Output: b.out, Log: b.log,
+		Env: []string{"TZ=UTC", sdcard.ClockEnv + "=" + sdcard.ClockFile},
+	}
+}
+
+// keepState writes down which files the state has, once the TSES serves and
+// now and then.
+func (b *box) keepState(ctx context.Context) {
+	report := asked("tses.report")
+	for pause := time.Second; ; {
+		if b.daemon.Healthy() {
+			if err := perm.Keep(b.permOptions()); err != nil {
+				b.log.Warn("permanent storage", "err", err)
+			}
+			if report {
+				b.report()
+				report = false
+			}
+			pause = time.Minute
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}

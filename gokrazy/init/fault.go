@@ -1,0 +1,6 @@
+//go:build linux && !boottest
+
+package main
+
+// hang is for tests.
+func hang() {}

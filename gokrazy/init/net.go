@@ -1,0 +1,65 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"sync"
+
+	"github.com/cloud-of-se/tses/gokrazy/internal/network"
+)
+
+// runNetwork connects the box, tells the clock of NTP servers, and makes the
+// box's name known, until the context is done.
+func (b *box) runNetwork(ctx context.Context) {
+	var announcer sync.WaitGroup
+	defer announcer.Wait()
+	name, err := os.Hostname()
+	if err != nil {
+		b.log.Warn("the box has no name for mDNS", "err", err)
+	}
+	silence := func() {}
+	defer func() { silence() }()
+	var last netip.Prefix
+	network.Run(ctx, b.networkConfig(), b.log, func(s network.Settings) {
+		if len(s.NTP) == 0 && len(b.config.Network.NTP) == 0 {
+			b.log.Warn("no time server is known: DHCP names none, and neither does network.ntp in the configuration")
+		}
+		b.clock.Offer(texts(s.NTP))
+		if s.Address == last || name == "" {
+			return
+		}
+		last = s.Address
+		silence() // the old address
+		announce, cancel := context.WithCancel(ctx)
+		silence = cancel
+		announcer.Go(func() { network.Announce(announce, name, b.config.port(), b.log) })
+	})
+}
+
+// networkConfig was checked when it was read.
+func (b *box) networkConfig() network.Config {
+	n := b.config.Network
+	c := network.Config{Interface: n.Interface}
+	var errs [3]error
+	c.Address, errs[0] = n.Prefix()
+	c.Gateway, errs[1] = n.Router()
+	c.DNS, errs[2] = n.Resolvers()
+	for _, err := range errs {
+		if err != nil {
+			b.log.Error("configuration", "err", err)
+			return network.Config{}
+		}
+	}
+	return c
+}
+
+func texts(addrs []netip.Addr) []string {
+	var all []string
+	for _, a := range addrs {
+		all = append(all, a.String())
+	}
+	return all
+}
