@@ -39,9 +39,13 @@ func (c *Chip) begin(write bool, n int, clock int64) {
 	now := time.Now()
 	if c.slept = c.fallenAsleep(); c.slept {
 		c.note("wakes", nil)
-		c.bootAt = now.Add(c.opts.Wake)
+		c.bootAt, c.wakes = now.Add(c.opts.Wake), true
 		return
 	}
+	if c.wakes && now.Before(c.bootAt) && c.opts.Wire == I2C {
+		return // on I2C it tells nobody how long that takes, and does not acknowledge
+	}
+	c.wakes = false
 	if c.held || now.Before(c.bootAt) && c.selfResets == 0 {
 		c.audit.report("access %v before the chip listens", c.bootAt.Sub(now))
 		return

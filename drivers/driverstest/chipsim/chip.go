@@ -52,6 +52,7 @@ type Chip struct {
 	held   bool      // by the reset line
 	bootAt time.Time // when it will listen
 	slept  bool      // it slept when the access began
+	wakes  bool      // until bootAt
 	told   bool      // the host knows its parameters
 	audit  audit
 

@@ -136,17 +136,30 @@ func (l *link) Receive(ctx context.Context, w t1.Wait) ([]byte, error) {
 			return nil, err
 		}
 		if len(begin) > 0 {
-			l.pace.learn(w.For, at, missed)
-			return l.rest(ctx, begin)
+			return l.found(ctx, begin, w.For, at, missed)
 		}
 		missed = at
 		if time.Since(start)+l.timing.Poll > w.Limit {
 			return nil, fmt.Errorf("%w of %v", t1.ErrTimeout, w.Limit)
 		}
-		if err := sleep(ctx, max(l.timing.Poll, l.timing.Guard)); err != nil {
+		if err := sleep(ctx, max(l.timing.Poll, l.timing.Guard, at/lateness)); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// lateness bounds how late an answer is found to a part of the time it took, and
+// with it the looks at a chip that works for long: others may share the bus.
+const lateness = 32
+
+// found reads the block that begins with begin. What a chip says instead of an
+// answer, such as that it needs more time, tells nothing about its pace.
+func (l *link) found(ctx context.Context, begin []byte, why t1.Reason, at, missed time.Duration) ([]byte, error) {
+	block, err := l.rest(ctx, begin)
+	if err == nil && block[1]&0xE0 != 0xC0 {
+		l.pace.learn(why, at, missed)
+	}
+	return block, err
 }
 
 // firstLook is when to look first. With a line that tells it there is nothing

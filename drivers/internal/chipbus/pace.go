@@ -7,8 +7,8 @@ import (
 )
 
 // pace learns how long a chip takes for each kind of answer, so that the first
-// look for it finds it. A look too early costs the least polling time, one too
-// late what it is late.
+// look for it finds it. A look too early costs little, one too late all that it
+// is late; so it keeps to the earliest of the times that vary.
 type pace map[t1.Reason]*window
 
 // window holds the answer time between the latest look that found nothing and
@@ -18,7 +18,9 @@ type window struct {
 	guessed     bool // early was not seen: the chip may have become faster
 	patience    int  // how many first looks have to succeed before that is tried
 	hits        int  // that have
-	jumped      bool // the last answer came much later than usual
+
+	later int           // how many answers in a row came after late
+	least time.Duration // the earliest of them
 }
 
 const (
@@ -26,6 +28,7 @@ const (
 	narrowest   = 20 * time.Microsecond
 	minPatience = 4
 	maxPatience = 64
+	enoughLater = 6 // answers in a row after which the chip has become slower
 )
 
 // first is when to look first, from the end of the block to the chip.
@@ -59,7 +62,7 @@ func (p pace) learn(r t1.Reason, at, missed time.Duration) {
 // hit narrows the window. Where its lower end is a guess and the chip is below
 // the middle, the guess goes down twice as far.
 func (w *window) hit(at time.Duration) {
-	w.jumped = false
+	w.later = 0
 	if gained := w.late - at; gained > 0 {
 		w.late = at
 		if w.guessed {
@@ -74,17 +77,21 @@ func (w *window) hit(at time.Duration) {
 	}
 }
 
-// miss moves the window up, but not for a single answer that takes much longer
-// than usual: to look too early costs little, too late all that it is late.
+// miss raises the lower end. An answer that comes after the window moves it only
+// if several do.
 func (w *window) miss(at, missed time.Duration) {
-	switch {
-	case at <= w.late+(at-missed):
+	w.hits = 0
+	if missed < w.late {
 		if w.guessed {
 			w.patience = min(2*w.patience, maxPatience)
 		}
-	case !w.jumped:
-		w.jumped = true
+		w.early, w.late, w.guessed, w.later = missed, min(w.late, at), false, 0
 		return
 	}
-	*w = window{early: missed, late: at, patience: w.patience}
+	if w.later == 0 || at < w.least {
+		w.least = at
+	}
+	if w.later++; w.later >= enoughLater {
+		*w = window{early: w.late, late: w.least, guessed: true, patience: w.patience}
+	}
 }

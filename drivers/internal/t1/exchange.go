@@ -170,6 +170,8 @@ func (x *exchange) next(ctx context.Context) (Block, error) {
 	reason := x.reason
 	if x.awaiting != awaitAnswer {
 		reason = ForReceipt
+	} else if x.granted {
+		reason = ForResponse + SWTX
 	}
 	b, err := x.e.receive(ctx, Wait{x.wait, reason})
 	x.wait = x.e.cfg.BWT
