@@ -361,3 +361,80 @@ func TestRetryingReset(t *testing.T) {
 		closeAll(t, r, s)
 	})
 }
+
+// TestRetryingReopens: an SE that was pulled out and put back in between two
+// calls of its user is opened anew: its driver knows the old one.
+func TestRetryingReopens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		r, _ := retry(t, s)
+		synctest.Wait()
+		if _, err := r.PowerOn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.card.SetFault(driverstest.Removed)
+		if _, err := r.Transmit(t.Context(), []byte{0, 0xB0, 0, 0, 2}); !errors.Is(err, drivers.ErrRemoved) {
+			t.Errorf("%v, want %v", err, drivers.ErrRemoved)
+		}
+		s.card.SetFault(driverstest.Healthy)
+		if _, err := r.PowerOn(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if opens, isOpen := s.counts(); opens != 2 || isOpen != 1 {
+			t.Errorf("opened %d times, open %d, want 2 and 1", opens, isOpen)
+		}
+		closeAll(t, r, s)
+	})
+}
+
+// TestRetryingNoticesAtPowerOn: an SE that goes away while nobody has it is
+// missed by who powers it on, who has nothing then, and looked for from then on.
+func TestRetryingNoticesAtPowerOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		r, log := retry(t, s)
+		synctest.Wait()
+		for round := 1; round <= 2; round++ {
+			s.card.SetFault(driverstest.Removed)
+			if _, err := r.PowerOn(t.Context()); !errors.Is(err, drivers.ErrNoCard) {
+				t.Errorf("%v, want %v", err, drivers.ErrNoCard)
+			}
+			if _, err := r.Transmit(t.Context(), []byte{0, 0xB0, 0, 0, 2}); !errors.Is(err, drivers.ErrPoweredOff) {
+				t.Errorf("%v, want %v", err, drivers.ErrPoweredOff)
+			}
+			s.card.SetFault(driverstest.Healthy)
+			if round == 2 { // its user is faster
+				if _, err := r.PowerOn(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			if n := strings.Count(log.String(), "element answers"); n != 1+round {
+				t.Errorf("round %d: answered %d times:\n%s", round, n, log)
+			}
+		}
+		closeAll(t, r, s)
+	})
+}
+
+// TestRetryingGivenUp: a power on that its user gave up says nothing of the SE,
+// and leaves nothing on.
+func TestRetryingGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		r, log := retry(t, s)
+		synctest.Wait()
+		s.card.SetFault(driverstest.Hang)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := r.PowerOn(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v, want %v", err, context.DeadlineExceeded)
+		}
+		if _, isOpen := s.counts(); isOpen != 0 || strings.Contains(log.String(), "does not answer") {
+			t.Errorf("open %d, the log says\n%s", isOpen, log)
+		}
+		s.card.SetFault(driverstest.Healthy)
+		closeAll(t, r, s)
+	})
+}
