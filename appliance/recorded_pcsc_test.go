@@ -21,8 +21,7 @@ import (
 // scripted SEs in the same process, on T=0 too. What it could differ in does not
 // occur in the recordings: commands and answers of more than 65,535 bytes, which
 // vpcd's 16-bit lengths cannot have, and extended commands on T=0, which the
-// driver maps where they fit and refuses where they do not, before the card
-// could answer 6700.
+// driver makes TPDUs of, so that the card never answers 6700.
 func TestRecordedSessionsThroughPCSC(t *testing.T) {
 	if !vpcd.Isolated(t) {
 		return

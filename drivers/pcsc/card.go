@@ -82,15 +82,14 @@ func (c *Card) Reset(ctx context.Context, kind drivers.ResetKind) ([]byte, error
 	return atr, nil
 }
 
-// Transmit implements [drivers.SE]. A command that a card on T=0 cannot be sent
-// is refused and was not executed.
+// Transmit implements [drivers.SE].
 func (c *Card) Transmit(ctx context.Context, command []byte) ([]byte, error) {
 	l := c.on
 	if l == nil {
 		return nil, c.fail("transmit", drivers.ErrPoweredOff)
 	}
 	own := slices.Clone(command) // the call may outlive the context
-	response, err := l.do(ctx, func() ([]byte, error) { return l.transmit(own) })
+	response, err := l.do(ctx, func() ([]byte, error) { return l.transmit(ctx, own) })
 	if errors.Is(err, errLeft) {
 		err = fmt.Errorf("%w: %w", drivers.ErrOutcomeUnknown, err)
 	}

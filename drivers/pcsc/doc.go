@@ -26,8 +26,9 @@
 //	Transmit     SCardTransmit, with the protocol that was chosen at the reset
 //	PowerOff     SCardDisconnect with SCARD_UNPOWER_CARD
 //
-// T=1 takes every APDU. On T=0 the command is mapped as ISO/IEC 7816-3, 12.2
-// has it; command data of more than 255 bytes do not fit and are refused.
+// T=1 takes every APDU. On T=0 a short one is one TPDU, and 61XX and 6CXX are
+// the answer; an extended one, which T=0 has no length fields for, becomes TPDUs
+// as ISO/IEC 7816-3, 12.2 has it, with ENVELOPE and GET RESPONSE.
 //
 // # Bounds
 //

@@ -122,14 +122,22 @@ func (l *link) power(how scard.Disposition) ([]byte, error) {
 	return status.Atr, nil
 }
 
-// transmit sends a command; it must be this link's own.
-func (l *link) transmit(command []byte) ([]byte, error) {
-	if l.card.ActiveProtocol() == scard.ProtocolT0 {
-		var err error
-		if command, err = forT0(command); err != nil {
-			return nil, err // nothing was sent
-		}
+// transmit sends a command; it must be this link's own. No TPDU is sent when
+// ctx is done.
+func (l *link) transmit(ctx context.Context, command []byte) ([]byte, error) {
+	if l.card.ActiveProtocol() != scard.ProtocolT0 {
+		return l.send(command)
 	}
+	return sendT0(command, func(tpdu []byte) ([]byte, error) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return l.send(tpdu)
+	})
+}
+
+// send sends an APDU on T=1, a TPDU on T=0.
+func (l *link) send(command []byte) ([]byte, error) {
 	response, err := l.card.Transmit(command)
 	switch {
 	case err == nil && len(response) > 0:

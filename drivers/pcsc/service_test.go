@@ -201,18 +201,20 @@ func TestResets(t *testing.T) {
 	eventually(t, "the card has no power", func() bool { return !card.On() }) // vpcd waits for no answer
 }
 
-// A command that T=0 cannot take does not reach the card.
-func TestTooLongForT0(t *testing.T) {
+// Extended commands reach a card on T=0 in TPDUs.
+func TestExtendedOnT0(t *testing.T) {
 	if !vpcd.Isolated(t) {
 		return
 	}
-	card := driverstest.NewScripted(driverstest.Options{Card: driverstest.T0Card})
-	_, se := one(t, card)
-	long := append(unhex(t, "00D60000000100"), driverstest.Pattern(256)...)
-	if _, err := se.Transmit(t.Context(), long); err == nil || errors.Is(err, drivers.ErrOutcomeUnknown) {
-		t.Errorf("Transmit: %v, want an error that says it was not sent", err)
-	}
-	if n := card.Counts().Commands; n != 0 {
-		t.Errorf("the card got %d commands", n)
+	_, se := one(t, driverstest.NewScripted(driverstest.Options{Card: driverstest.T0Card}))
+	for command, want := range map[string]string{
+		"80101000" + "000000":                             string(answering(0x1000)), // 61XX, again and again
+		"80100005" + "000010":                             string(answering(5)),      // 6CXX
+		"80E00000" + "000002ABCD" + "0000":                "\xAB\xCD\x90\x00",        // data both ways
+		"00D60000" + "000100" + strings.Repeat("00", 256): "\x6D\x00",                // the card has no ENVELOPE
+	} {
+		if got, err := se.Transmit(t.Context(), unhex(t, command)); err != nil || string(got) != want {
+			t.Errorf("%.20s: %.20X (%d bytes), %v, want %.20X (%d bytes)", command, got, len(got), err, want, len(want))
+		}
 	}
 }
