@@ -35,6 +35,7 @@ of the script has its answer, or the server closes the connection.
     printf 'BEGIN\nPOWERON soft1\nAPDU soft1 0084000008\nEND\n' | racs run
 `},
 		{"pcsc", "[-- PROGRAM]", "show the SEs as readers to PC/SC programs", (*program).pcsc, pcscHelp},
+		{"update", "[FILE]", "replace what a box runs, or show what it runs", (*program).update, updateHelp},
 		{"doctor", "", "find out what is wrong, step by step", (*program).doctor,
 			`Each step prints "ok" or "FAIL" and, below a failure, what to do. doctor stops
 where a failure makes the rest impossible. It powers every SE on and off again

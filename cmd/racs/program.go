@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/cloud-of-se/tses/stp/racs"
+	"github.com/cloud-of-se/tses/update"
+	"github.com/cloud-of-se/tses/update/client"
 )
 
 // The exit status.
@@ -62,6 +64,9 @@ func (p *program) command(ctx context.Context, words []string) error {
 			if p.as != "" && c.name != "pcsc" {
 				return usageError("-as is for racs pcsc alone")
 			}
+			if p.asked != (update.Asked{}) && c.name != "update" {
+				return usageError("-older and -boot are for racs update alone")
+			}
 			return c.run(p, ctx, words[1:])
 		}
 	}
@@ -93,7 +98,7 @@ func exitStatus(err error) int {
 		return exitInterrupted
 	case errors.As(err, &usage), errors.Is(err, racs.ErrRequest), errors.Is(err, racs.ErrCredential):
 		return exitUsage
-	case isStatus(err):
+	case isStatus(err), errors.Is(err, errTakenBack), isRefusal(err):
 		return exitServerError
 	}
 	return exitNoSession
@@ -101,6 +106,11 @@ func exitStatus(err error) int {
 
 func isStatus(err error) bool {
 	_, ok := errors.AsType[racs.Status](err)
+	return ok
+}
+
+func isRefusal(err error) bool {
+	_, ok := errors.AsType[client.Refusal](err)
 	return ok
 }
 

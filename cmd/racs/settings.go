@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cloud-of-se/tses/stp/racs"
+	"github.com/cloud-of-se/tses/update"
 )
 
 // settings are the flags, or the environment where a flag is not given.
@@ -22,8 +23,9 @@ type settings struct {
 	timeout time.Duration
 	tls12   bool
 	help    bool
-	as      string // before the names of readers, of racs pcsc
-	before  int    // words that stand before "--"; -1 without one
+	as      string       // before the names of readers, of racs pcsc
+	asked   update.Asked // by name, of racs update
+	before  int          // words that stand before "--"; -1 without one
 }
 
 // parse reads the flags, which may stand before, between and behind the words,
@@ -38,6 +40,8 @@ func (p *program) parse(args []string, env func(string) string) (words []string,
 	flags.DurationVar(&p.timeout, "timeout", 0, "")
 	flags.BoolVar(&p.tls12, "tls12", false, "")
 	flags.StringVar(&p.as, "as", "", "")
+	flags.StringVar(&p.asked.Older, "older", "", "")
+	flags.StringVar(&p.asked.Boot, "boot", "", "")
 	p.before = -1
 	for {
 		err := flags.Parse(args)

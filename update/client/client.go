@@ -58,8 +58,7 @@ func dial(ctx context.Context, addr string, config *tls.Config, o Options) (*con
 	defer cancel()
 	raw, err := (&tls.Dialer{Config: config}).DialContext(connecting, "tcp", addr)
 	if err != nil {
-		var alert tls.AlertError
-		if errors.As(err, &alert) && alert == alertNoProtocol {
+		if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" && alert.Err.Error() == noProtocol {
 			return nil, ErrNotBox
 		}
 		return nil, fmt.Errorf("connect to %s: %w", addr, err)
@@ -73,8 +72,9 @@ func dial(ctx context.Context, addr string, config *tls.Config, o Options) (*con
 	return &conn{c, bufio.NewReaderSize(c, update.MaxLine+1), o.Answer, stop}, nil
 }
 
-// alertNoProtocol is no_application_protocol (RFC 7301, 3.2).
-const alertNoProtocol = tls.AlertError(120)
+// noProtocol is how the alert no_application_protocol (RFC 7301, 3.2) reads;
+// its type is not to be had.
+const noProtocol = "tls: no application protocol"
 
 // Close ends the connection. Everything has been said.
 func (c *conn) Close() {
