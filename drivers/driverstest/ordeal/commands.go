@@ -9,24 +9,23 @@ import (
 // How many commands an ordeal has for one driver, all its dialects together.
 const (
 	full  = 100_000
-	quick = 20_000
-	race  = 5_000 // under the race detector, which is many times slower
+	race  = 10_000 // under the race detector, which is some ten times slower
 	short = 2_000
 )
 
-// Commands is the number of commands for one driver. TSES_TEST_ALL=1 asks for
-// the full one, which takes some ten seconds; under the race detector it would
-// take minutes, so there the number is small in any case.
+// Commands is the number of commands for one driver: the full one, which takes
+// some seconds, or less with -short or under the race detector. TSES_TEST_ALL=1
+// asks for the full one there too.
 func Commands() int {
 	switch {
+	case os.Getenv("TSES_TEST_ALL") == "1":
+		return full
 	case testing.Short():
 		return short
 	case raceDetector:
 		return race
-	case os.Getenv("TSES_TEST_ALL") == "1":
-		return full
 	}
-	return quick
+	return full
 }
 
 // Seed is where the dice begin: always the same, so that a failure can be seen
