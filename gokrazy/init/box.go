@@ -20,6 +20,7 @@ import (
 	"github.com/cloud-of-se/tses/gokrazy/internal/clock"
 	"github.com/cloud-of-se/tses/gokrazy/internal/perm"
 	"github.com/cloud-of-se/tses/gokrazy/internal/supervise"
+	"github.com/cloud-of-se/tses/gokrazy/internal/trial"
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
 
@@ -27,6 +28,7 @@ import (
 type box struct {
 	out    *sink
 	log    *slog.Logger
+	slots  *trial.Card // nil: nothing is known of them
 	dog    *watchdog
 	build  sdcard.Build
 	config configuration
@@ -35,6 +37,7 @@ type box struct {
 	daemon *supervise.Daemon
 	began  time.Time
 
+	restart chan string // why the box is to restart
 	running sync.WaitGroup
 }
 

@@ -13,6 +13,12 @@
 // where that does not help, init restarts the machine in good order; and where
 // init itself hangs, the watchdog does.
 //
+// # Updates
+//
+// Before anything else, init looks whether an update waits in the other root
+// file system, and becomes its init for one start; package trial says how, and
+// what leads back.
+//
 // # What the kernel's command line can ask for
 //
 //	tses.report=1   list processes and sockets on the console once the TSES serves
@@ -31,6 +37,8 @@ import (
 	"github.com/gokrazy/gokrazy"
 	"golang.org/x/sys/unix"
 
+	"github.com/cloud-of-se/tses/gokrazy/internal/trial"
+	"github.com/cloud-of-se/tses/gokrazy/internal/trial"
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
 
@@ -43,9 +51,14 @@ func main() {
 	// A terminal's end, and what it says of a lease, would end process 1.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 
-	dog := openWatchdog(logger) // first: gokrazy's library would feed it whatever happens
+	slots, err := trial.Enter(ownerFile, logger) // an update that waits takes the place of this program
+	if err != nil {
+		logger.Error("update: this box takes none", "err", err)
+	}
+	slots := enter(logger)      // before all else: what is mounted would be in its way
+	dog := openWatchdog(logger) // before Boot: gokrazy's library would feed it whatever happens
 	buttons := grabPowerButtons(logger)
-	if err := start(out, logger, dog, buttons); err != nil {
+	if err := start(out, logger, slots, dog, buttons); err != nil {
 		logger.Error("init cannot go on, the machine restarts", "err", err)
 		restart(logger, unix.LINUX_REBOOT_CMD_RESTART)
 	}
@@ -53,11 +66,11 @@ func main() {
 
 // start brings the box up and returns when it is to go down, which it does
 // itself, or with what keeps it from coming up.
-func start(out *sink, logger *slog.Logger, dog *watchdog, buttons *buttons) error {
+func start(out *sink, logger *slog.Logger, slots *trial.Card, dog *watchdog, buttons *buttons) error {
 	if err := gokrazy.Boot("TSES"); err != nil {
 		return fmt.Errorf("boot: %w", err)
 	}
-	b := &box{out: out, log: logger, dog: dog}
+	b := &box{out: out, log: logger, slots: slots, dog: dog, restart: make(chan string, 1)}
 	b.readBuild()
 	if err := b.readConfiguration(); err != nil {
 		// The builder has checked it; the TSES says what is wrong with it.
@@ -70,6 +83,8 @@ func start(out *sink, logger *slog.Logger, dog *watchdog, buttons *buttons) erro
 		logger.Error("clock", "err", err)
 	}
 	b.prepareDaemon()
+	updates := b.prepareUpdates(slots)
+	updates := b.prepareUpdates()
 
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -78,18 +93,24 @@ func start(out *sink, logger *slog.Logger, dog *watchdog, buttons *buttons) erro
 	b.running.Go(func() { b.tendDevices(ctx) })
 	b.running.Go(func() { b.daemon.Run(ctx) })
 	b.running.Go(func() { b.keepState(ctx) })
+	if updates != nil {
+		b.running.Go(func() { updates.Run(ctx) })
+	}
+	if updates != nil {
+		b.running.Go(func() { updates.Run(ctx) })
+	}
 	unwell := b.guard(ctx)
 
-	how, why := awaitEnd(buttons, unwell)
+	how, why := b.awaitEnd(buttons, unwell, b.restart)
 	logger.Warn("the box goes down", "why", why)
 	cancel()
 	b.end(how)
 	return nil
 }
 
-// awaitEnd waits for a reason to go down: the power button, a signal, or a TSES
-// that does not come up.
-func awaitEnd(buttons *buttons, unwell <-chan struct{}) (how int, why string) {
+// awaitEnd waits for a reason to go down: the power button, a signal, an update,
+// or a TSES that does not come up.
+func (b *box) awaitEnd(buttons *buttons, unwell <-chan struct{}) (how int, why string) {
 	signals := make(chan os.Signal, 1)
 	// Control-Alt-Delete is SIGINT for process 1.
 	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_CAD_OFF); err != nil {
@@ -104,6 +125,10 @@ func awaitEnd(buttons *buttons, unwell <-chan struct{}) (how int, why string) {
 			return unix.LINUX_REBOOT_CMD_POWER_OFF, "it was told to switch off"
 		}
 		return unix.LINUX_REBOOT_CMD_RESTART, "it was told to restart: " + s.String()
+	case why := <-b.restart:
+		return unix.LINUX_REBOOT_CMD_RESTART, why
+	case why := <-updated:
+		return unix.LINUX_REBOOT_CMD_RESTART, why
 	case <-unwell:
 		return unix.LINUX_REBOOT_CMD_RESTART, fmt.Sprintf("the TSES has not served for %v", patience)
 	}
