@@ -70,6 +70,11 @@ func (l *link) do(ctx context.Context, call func() ([]byte, error)) ([]byte, err
 	case a := <-done:
 		return a.data, a.err
 	case <-ctx.Done():
+	}
+	select {
+	case a := <-done: // both at a time: an answer is not thrown away
+		return a.data, a.err
+	default:
 		return nil, fmt.Errorf("%w: %w", errLeft, ctx.Err())
 	}
 }
