@@ -38,7 +38,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cloud-of-se/tses/gokrazy/internal/trial"
-	"github.com/cloud-of-se/tses/gokrazy/internal/trial"
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
 
@@ -55,7 +54,6 @@ func main() {
 	if err != nil {
 		logger.Error("update: this box takes none", "err", err)
 	}
-	slots := enter(logger)      // before all else: what is mounted would be in its way
 	dog := openWatchdog(logger) // before Boot: gokrazy's library would feed it whatever happens
 	buttons := grabPowerButtons(logger)
 	if err := start(out, logger, slots, dog, buttons); err != nil {
@@ -83,7 +81,6 @@ func start(out *sink, logger *slog.Logger, slots *trial.Card, dog *watchdog, but
 		logger.Error("clock", "err", err)
 	}
 	b.prepareDaemon()
-	updates := b.prepareUpdates(slots)
 	updates := b.prepareUpdates()
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -96,12 +93,9 @@ func start(out *sink, logger *slog.Logger, slots *trial.Card, dog *watchdog, but
 	if updates != nil {
 		b.running.Go(func() { updates.Run(ctx) })
 	}
-	if updates != nil {
-		b.running.Go(func() { updates.Run(ctx) })
-	}
 	unwell := b.guard(ctx)
 
-	how, why := b.awaitEnd(buttons, unwell, b.restart)
+	how, why := b.awaitEnd(buttons, unwell)
 	logger.Warn("the box goes down", "why", why)
 	cancel()
 	b.end(how)
@@ -126,8 +120,6 @@ func (b *box) awaitEnd(buttons *buttons, unwell <-chan struct{}) (how int, why s
 		}
 		return unix.LINUX_REBOOT_CMD_RESTART, "it was told to restart: " + s.String()
 	case why := <-b.restart:
-		return unix.LINUX_REBOOT_CMD_RESTART, why
-	case why := <-updated:
 		return unix.LINUX_REBOOT_CMD_RESTART, why
 	case <-unwell:
 		return unix.LINUX_REBOOT_CMD_RESTART, fmt.Sprintf("the TSES has not served for %v", patience)
