@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,19 +30,30 @@ func TestRealTTYDriver(t *testing.T) {
 	if err := os.WriteFile(initrd, cpio("init", buildGuest(t, dir)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	virt := []string{"-M", "virt", "-cpu", "cortex-a53", "-m", "256", "-nodefaults", "-serial", "unix:port"}
 	for _, tt := range []struct {
 		name string
+		args []string
 		atr  []byte
-		tty  string
+		want string // as a pattern
 	}{
-		{"T=0", cardsim.WithTA1(false, 0x11, 0, 0), "TTY 10323 bits/s, parity true, odd false, two stop bits true"},
-		{"T=1, N=255", cardsim.WithTA1(false, 0x97, 255, 1), "TTY 480000 bits/s, parity true, odd false, two stop bits false"},
+		{"PL011, T=0", virt, cardsim.WithTA1(false, 0x11, 0, 0),
+			"ATR 3B.*\nTTY 10323 bits/s, parity true, odd false, two stop bits true\nEND all well"},
+		{"PL011, T=1, N=255", virt, cardsim.WithTA1(false, 0x97, 255, 1),
+			"ATR 3B.*\nTTY 480000 bits/s, parity true, odd false, two stop bits false\nEND all well"},
+		{"mini UART", []string{"-M", "raspi3b", "-dtb", filepath.Join(filepath.Dir(kernel), "bcm2710-rpi-3-b.dtb"), "-serial", "null", "-serial", "unix:port"},
+			cardsim.WithTA1(false, 0, 0, 0), "END .*the UART has no parity.*"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			notes := boot(t, kernel, initrd, cardsim.Options{Brain: script(driverstest.TestCard), ATR: tt.atr})
-			want := fmt.Sprintf("ATR %X\n%s\nEND all well", tt.atr, tt.tty)
-			if got := strings.Join(notes, "\n"); got != want {
-				t.Errorf("the guest says\n%s\nwant\n%s", got, want)
+			port := "/dev/ttyAMA0"
+			if tt.name == "mini UART" {
+				port = "/dev/ttyS0"
+			}
+			args := append(slices.Clone(tt.args), "-display", "none", "-no-reboot", "-kernel", kernel, "-initrd", initrd,
+				"-append", "console=none quiet panic=-1 rdinit=/init -- "+port)
+			notes := boot(t, args, cardsim.Options{Brain: script(driverstest.TestCard), ATR: tt.atr})
+			if got := strings.Join(notes, "\n"); !regexp.MustCompile("^" + tt.want + "$").MatchString(got) {
+				t.Errorf("the guest says\n%s\nwant\n%s", got, tt.want)
 			}
 		})
 	}
@@ -82,7 +95,7 @@ func buildGuest(t *testing.T, dir string) []byte {
 }
 
 // boot runs the guest to its end and returns what it has told.
-func boot(t *testing.T, kernel, initrd string, card cardsim.Options) (notes []string) {
+func boot(t *testing.T, args []string, card cardsim.Options) (notes []string) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "port")
 	listener, err := net.Listen("unix", socket)
@@ -93,9 +106,7 @@ func boot(t *testing.T, kernel, initrd string, card cardsim.Options) (notes []st
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	var console bytes.Buffer
-	machine := exec.CommandContext(ctx, "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-m", "256", "-nodefaults", "-display", "none",
-		"-no-reboot", "-kernel", kernel, "-initrd", initrd, "-append", "console=none quiet panic=-1 rdinit=/init",
-		"-serial", "unix:port")
+	machine := exec.CommandContext(ctx, "qemu-system-aarch64", args...)
 	machine.Dir = filepath.Dir(socket) // its whole path may have characters that QEMU takes for its own
 	machine.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	machine.Stdout, machine.Stderr = &console, &console

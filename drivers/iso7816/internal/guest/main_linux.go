@@ -19,9 +19,13 @@ import (
 	"periph.io/x/conn/v3/physic"
 )
 
-const port = "/dev/ttyAMA0"
+// port is the serial port, what the kernel's command line has behind "--".
+var port = "/dev/ttyAMA0"
 
 func main() {
+	if len(os.Args) > 1 {
+		port = os.Args[1]
+	}
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, err) // the console, if there is one
 	}
