@@ -27,9 +27,11 @@ type Card struct {
 	err     error
 }
 
-// Shared is a card that the tests of a program share. The zero value is ready;
-// Remove it behind the last test.
+// Shared is a card that the tests of a program share. The zero value makes the
+// card that users make; Remove it behind the last test.
 type Shared struct {
+	Options builder.Options // as for Make
+
 	once sync.Once
 	dir  string
 	card *Card
@@ -46,7 +48,7 @@ func (s *Shared) Card(ctx context.Context, t testing.TB) *Card {
 	program(t)
 	s.once.Do(func() {
 		if s.dir, s.err = os.MkdirTemp("", "tses-boottest-*"); s.err == nil {
-			s.card, s.err = Make(ctx, s.dir, builder.Options{})
+			s.card, s.err = Make(ctx, s.dir, s.Options)
 		}
 	})
 	if s.err != nil {

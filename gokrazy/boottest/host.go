@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -31,19 +32,20 @@ func missing(t testing.TB, what string) {
 	t.Skip(what)
 }
 
-// lock keeps machines of other tests out until the test ends: each takes a
-// whole processor or two, and what is timed would not be worth much.
-func lock(ctx context.Context, t testing.TB) {
+// lock keeps other machines out until it is given free, or the test ends: each
+// takes a whole processor or two, and what is timed would not be worth much.
+func lock(ctx context.Context, t testing.TB) (free func()) {
 	t.Helper()
 	f, err := os.OpenFile(filepath.Join(os.TempDir(), "tses-boottest.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { f.Close() }) // gives it free
+	free = sync.OnceFunc(func() { f.Close() })
+	t.Cleanup(free)
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
-			return
+			return free
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
 			t.Fatalf("lock %s: %v", f.Name(), err)

@@ -66,7 +66,7 @@ const guestPort = "7777"
 func Start(ctx context.Context, t testing.TB, o Options) *Machine {
 	t.Helper()
 	qemu := program(t)
-	lock(ctx, t)
+	free := lock(ctx, t)
 	m := &Machine{card: o.Card, console: newConsole(), ended: make(chan struct{}), monitor: filepath.Join(t.TempDir(), "qmp")}
 	if o.Board == Pi3 {
 		if o.Disk == "" {
@@ -98,6 +98,7 @@ func Start(ctx context.Context, t testing.TB, o Options) *Machine {
 	}
 	go func() {
 		m.err = m.cmd.Wait()
+		free()
 		close(m.ended)
 	}()
 	t.Cleanup(func() {

@@ -35,7 +35,13 @@ type Options struct {
 	Name       string // of the box; "" is a new one with a random name
 	Board      string // the model of Raspberry Pi, for chips on its buses; "" for none
 	Config     string // the configuration file; "" for the defaults
-	// Time is what all files are dated; zero is when the box's identity was made.
+	// Tags are build tags of init and the TSES: cards for tests have some.
+	Tags []string
+	// Boot is the name of the boot partition that the update brings; "" is an
+	// update that leaves a box's boot partition as it is.
+	Boot string
+	// Time is what all files are dated; zero is when this version was first built
+	// for the box.
 	Time     time.Time
 	Progress io.Writer // what is being done; nil for silence
 	Verbose  io.Writer // what the packer says too; nil to show it with errors alone
@@ -47,6 +53,7 @@ const grace = 5 * time.Second
 // Result is what was made.
 type Result struct {
 	Output    string
+	Update    string // the same for a box that runs, see package update
 	Name      string // of the box
 	Owner     *Owner
 	NewOwner  bool
@@ -71,6 +78,7 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 		{"compiling for the card and packing", b.pack},
 		{"formatting /perm", b.finish},
 		{"SHA-256", b.sum},
+		{"writing the update", b.bundle},
 	}
 	defer b.cleanUp()
 	if err := b.prepare(); err != nil {
@@ -100,7 +108,9 @@ type build struct {
 	packer string // the program
 	config configuration
 	box    *Box
-	result Result
+	// version names the sources.
+	version string
+	result  Result
 }
 
 func (b *build) say(format string, args ...any) {

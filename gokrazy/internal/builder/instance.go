@@ -41,6 +41,7 @@ type instanceConfig struct {
 
 type packageConfig struct {
 	GoBuildFlags      []string
+	GoBuildTags       []string          `json:",omitempty"`
 	ExtraFileContents map[string]string `json:",omitempty"`
 }
 
@@ -60,8 +61,8 @@ func (b *build) instanceConfig() (*instanceConfig, error) {
 			"GOOS=linux", "GOARCH=arm64", "GOARM64=v8.0", "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false",
 		},
 		PackageConfig: map[string]packageConfig{
-			daemonPkg: {GoBuildFlags: smaller, ExtraFileContents: files},
-			initPkg:   {GoBuildFlags: smaller},
+			daemonPkg: {GoBuildFlags: smaller, GoBuildTags: b.Tags, ExtraFileContents: files},
+			initPkg:   {GoBuildFlags: smaller, GoBuildTags: b.Tags},
 		},
 		GokrazyPackages:      []string{},
 		KernelPackage:        kernelPkg,
@@ -83,11 +84,7 @@ func (b *build) cardFiles() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	version, err := treeHash(b.Repository)
-	if err != nil {
-		return nil, err
-	}
-	stamp, err := json.Marshal(sdcard.Build{Time: b.Time.UTC(), Version: version})
+	stamp, err := json.Marshal(sdcard.Build{Time: b.Time.UTC(), Version: b.version})
 	if err != nil {
 		return nil, err
 	}

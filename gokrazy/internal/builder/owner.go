@@ -217,8 +217,13 @@ func (b *build) identify(context.Context) (err error) {
 		return err
 	}
 	b.result.Name = b.Name
+	if b.version, err = treeHash(b.Repository); err != nil {
+		return err
+	}
 	if b.Time.IsZero() {
-		b.Time = b.box.Made
+		if b.Time, err = b.result.Owner.buildTime(b.box, b.version, time.Now()); err != nil {
+			return err
+		}
 	}
 	b.say("the box is %s", b.Name)
 	return nil

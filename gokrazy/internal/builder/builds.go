@@ -1,0 +1,78 @@
+package builder
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// buildsFile is when each version was first built for a box.
+const buildsFile = "builds.json"
+
+// buildRecord is an entry of it.
+type buildRecord struct {
+	Version string    `json:"version"`
+	Time    time.Time `json:"time"`
+}
+
+// maxBuilds bounds what is kept. What is forgotten counts as new again.
+const maxBuilds = 1000
+
+// buildTime is the time that a version has on the cards of a box: that of its
+// first build for it, however often it is built again. So a build can be
+// repeated to the byte, and of two versions a box knows the older one.
+func (o *Owner) buildTime(b *Box, version string, now time.Time) (time.Time, error) {
+	path := o.boxPath(b.Name, buildsFile)
+	var known []buildRecord
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &known)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return time.Time{}, fmt.Errorf("box %s: %s: %w", b.Name, path, err)
+	}
+	for _, r := range known {
+		if r.Version == version {
+			return r.Time, nil
+		}
+	}
+	r := buildRecord{version, b.Made}
+	if len(known) > 0 {
+		r.Time = now.UTC().Truncate(time.Second)
+		// Whatever this machine's clock says, it is newer.
+		if last := known[len(known)-1].Time; !r.Time.After(last) {
+			r.Time = last.Add(time.Second)
+		}
+	}
+	known = append(known, r)
+	if text, err = json.MarshalIndent(known[max(0, len(known)-maxBuilds):], "", "  "); err != nil {
+		return time.Time{}, err
+	}
+	if err := replaceFile(path, append(text, '\n')); err != nil {
+		return time.Time{}, fmt.Errorf("box %s: %w", b.Name, err)
+	}
+	return r.Time, nil
+}
+
+// replaceFile leaves the old file or the new one.
+func replaceFile(path string, text []byte) error {
+	part, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = part.Write(text)
+	if err == nil {
+		err = part.Sync()
+	}
+	if err = errors.Join(err, part.Close()); err == nil {
+		err = os.Rename(part.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(part.Name()))
+	}
+	return nil
+}
