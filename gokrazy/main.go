@@ -1,12 +1,17 @@
 // Command gokrazy makes the image of an SD card for a Raspberry Pi 3, 4, CM4 or
 // Zero 2 W that boots into a TSES.
 //
-//	go run ./gokrazy -o tses.img [-board NAME] [-config FILE] [-owner DIR] [-name NAME]
+//	go run ./gokrazy -o tses.img [-board NAME] [-config FILE] [-owner DIR] [-name NAME] [-boot NAME]
 //
 // It needs Go and nothing else. -config is the configuration of the TSES, as
 // command appliance documents it. -board says which Raspberry Pi it is for,
 // such as 4b, where the configuration has chips on its buses; else the card
 // fits all of them.
+//
+// Beside tses.img it writes tses.update, signed by the owner: what the card
+// holds, for this box when it runs already. "racs update tses.update" sends it;
+// with -boot NAME it brings kernel and firmware too, and has to be asked for by
+// that name. It holds the box's key as the image does.
 //
 // # Owner, box and trust
 //
@@ -44,6 +49,9 @@
 // extended key usage is that of servers, and path length 0 leaves no CA below
 // it. The owner's CA key never was on the card. A chip on a bus keeps its keys
 // as well as chips do; a software SE is as safe as the card.
+//
+// Who sends an update: needs an administrator's credential, and an update that
+// the owner's CA key has signed, for this box, not older than what runs.
 //
 // Who gets the owner's directory: is the owner. Keep it as such a thing is
 // kept; it is needed to make cards and credentials, and never by a box.
@@ -92,6 +100,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&o.Name, "name", "", "the box's `name`; without it a new box")
 	fs.StringVar(&o.Board, "board", "", "the `model` of Raspberry Pi, for chips on its buses: 3b, 4b, cm4, zero2w ...")
 	fs.StringVar(&o.Config, "config", "", "the configuration `file` of the TSES")
+	fs.StringVar(&o.Boot, "boot", "", "let the update bring the boot partition too, under this `name`")
 	verbose := fs.Bool("v", false, "show what the packer says")
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return exitOK
@@ -99,7 +108,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	if o.Output == "" || fs.NArg() > 0 {
-		fmt.Fprintln(stderr, "usage: go run ./gokrazy -o FILE [-board NAME] [-config FILE] [-owner DIR] [-name NAME] [-v]")
+		fmt.Fprintln(stderr, "usage: go run ./gokrazy -o FILE [-board NAME] [-config FILE] [-owner DIR] [-name NAME] [-boot NAME] [-v]")
 		return exitUsage
 	}
 	if *verbose {
