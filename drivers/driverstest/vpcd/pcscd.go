@@ -172,7 +172,24 @@ func (p *PCSCD) Kill() {
 func (p *PCSCD) Stall() (goOn func()) {
 	p.t.Helper()
 	p.check(p.pcsd.Process.Signal(syscall.SIGSTOP))
+	p.await("the stop of pcscd", func() bool { return stopped(p.pcsd.Process.Pid) })
 	return func() { p.check(p.pcsd.Process.Signal(syscall.SIGCONT)) }
+}
+
+// stopped tells whether all threads of a process have taken a stop signal.
+func stopped(pid int) bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(threads) == 0 {
+		return false
+	}
+	for _, thread := range threads {
+		// The state follows the name, which is in brackets.
+		text, err := os.ReadFile(thread)
+		if i := bytes.LastIndexByte(text, ')'); err != nil || !bytes.HasPrefix(text[i+1:], []byte(" T")) {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *PCSCD) await(what string, ok func() bool) {
