@@ -65,10 +65,13 @@ func (c *Chip) misleads(b []byte) bool {
 	for len(b) > 0 && (b[0] == 0x00 || b[0] == 0xFF) {
 		b = b[1:]
 	}
-	const head = 5 // a longer one no family has
+	const (
+		head    = 5               // a longer one no family has
+		longest = head + 4089 + 2 // likewise
+	)
 	padded := append(bytes.Clone(b), bytes.Repeat([]byte{c.opts.IdleByte}, head)...)
 	n := c.size(padded)
-	if n == 0 || n > head+c.opts.MaxIFSD+2 {
+	if n == 0 || n > longest {
 		return false
 	}
 	if n > len(padded) {

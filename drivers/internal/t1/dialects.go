@@ -37,7 +37,7 @@ var (
 	NXPeSE = Dialect{
 		Name:   "nxp-ese",
 		ToChip: 0x5A, FromChip: 0xA5, Len: Len8or16, EDC: LRCWithoutNAD, MaxINF: 4089,
-		IFSC: 254, IFSD: 254, BWT: 1624 * time.Millisecond,
+		IFSC: 254, IFSD: 4089, BWT: 1624 * time.Millisecond,
 		Hello: HelloBytes, HelloS: sInterfaceReset, SoftReset: sInterfaceReset, End: sEndOfSession,
 	}
 

@@ -45,7 +45,8 @@ type Engine struct {
 	cfg  Config
 
 	ns, nr byte // N(S) of the next I-block to and from the chip
-	ifsc   int
+	ifsc   int  // the most INF bytes to the chip
+	ifsd   int  // and from it
 	step   step   // what the next command has to do first
 	out    []byte // the block that was sent last, encoded
 	answer []byte // room for a chained response
@@ -70,7 +71,7 @@ func New(link Link, cfg Config) *Engine {
 	setDefault(&cfg.MaxWTX, defaultWTX)
 	setDefault(&cfg.Refused, cfg.BWT)
 	setDefault(&cfg.RefusedPause, refusedPause)
-	return &Engine{link: link, cfg: cfg, ifsc: min(cfg.IFSC, d.MaxINF)}
+	return &Engine{link: link, cfg: cfg, ifsc: min(cfg.IFSC, d.MaxINF), ifsd: d.IFSD}
 }
 
 func setDefault[T int | time.Duration](field *T, value T) {
@@ -172,6 +173,7 @@ func (e *Engine) Announce(ctx context.Context, ifsd int) error {
 	if n, ok := parseIFS(answer); !ok || n != ifsd {
 		return fmt.Errorf("IFS: %w: the chip repeats %X, %X was sent", drivers.ErrProtocol, answer, inf)
 	}
+	e.ifsd = ifsd
 	return nil
 }
 

@@ -193,7 +193,7 @@ func (x *exchange) expected(b Block) bool {
 	if x.awaiting == awaitReceipt {
 		return b.isR() && b.nr() != x.sent.ns() && (x.sure || b.nr() != 0)
 	}
-	return b.isI() && b.ns() == x.e.nr && (len(b.INF) > 0 || !b.more())
+	return b.isI() && b.ns() == x.e.nr && len(b.INF) <= x.e.ifsd && (len(b.INF) > 0 || !b.more())
 }
 
 // repeat is the block that an R-block asks for.
