@@ -226,11 +226,15 @@ func (r *retrying) abandon() {
 	}
 }
 
+// closeTime bounds the powering off of a driver that is closed: the SE may be
+// gone, and whoever wants it waits.
+const closeTime = 2 * time.Second
+
 func (r *retrying) closeDriver() error {
 	if r.se == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), probeTime)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
 	err := r.se.PowerOff(ctx)
 	if isGone(err) {

@@ -153,6 +153,10 @@ func TestRetryingPowerOnIsATry(t *testing.T) {
 		s.card.SetFault(driverstest.Removed)
 		r, _ := retry(t, s)
 		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if opens, isOpen := s.counts(); opens < 10 || isOpen != 0 {
+			t.Errorf("%d tries, open %d: what does not answer is to be closed", opens, isOpen)
+		}
 		_, err := r.PowerOn(t.Context())
 		if !errors.Is(err, drivers.ErrNoCard) {
 			t.Errorf("%v, want %v", err, drivers.ErrNoCard)
@@ -245,7 +249,7 @@ func TestRetryingHurry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
 		s.card.SetFault(driverstest.Hang)
-		r, _ := retry(t, s)
+		r, log := retry(t, s)
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
@@ -259,6 +263,19 @@ func TestRetryingHurry(t *testing.T) {
 		s.card.SetFault(driverstest.Healthy)
 		if _, err := r.PowerOn(t.Context()); err != nil {
 			t.Error(err)
+		}
+		if err := r.PowerOff(t.Context()); err != nil {
+			t.Error(err)
+		}
+		s.card.SetFault(driverstest.Removed)
+		if _, err := r.PowerOn(t.Context()); !errors.Is(err, drivers.ErrNoCard) {
+			t.Errorf("%v, want %v", err, drivers.ErrNoCard)
+		}
+		s.card.SetFault(driverstest.Healthy)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := strings.Count(log.String(), "element answers"); n != 2 {
+			t.Errorf("it answered %d times, want 2: nobody looks any more\n%s", n, log)
 		}
 		closeAll(t, r, s)
 	})
@@ -382,6 +399,44 @@ func TestRetryingReopens(t *testing.T) {
 		}
 		if opens, isOpen := s.counts(); opens != 2 || isOpen != 1 {
 			t.Errorf("opened %d times, open %d, want 2 and 1", opens, isOpen)
+		}
+		s.card.SetFault(driverstest.Removed)
+		if _, err := r.Transmit(t.Context(), []byte{0, 0xB0, 0, 0, 2}); !errors.Is(err, drivers.ErrRemoved) {
+			t.Errorf("%v, want %v", err, drivers.ErrRemoved)
+		}
+		s.card.SetFault(driverstest.Healthy)
+		if _, err := r.Reset(t.Context(), drivers.Cold); err != nil {
+			t.Error(err)
+		}
+		if opens, isOpen := s.counts(); opens != 3 || isOpen != 1 {
+			t.Errorf("opened %d times, open %d, want 3 and 1", opens, isOpen)
+		}
+		closeAll(t, r, s)
+	})
+}
+
+// TestRetryingMuteOnce: an SE that has answered again is not looked for.
+func TestRetryingMuteOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		r, log := retry(t, s)
+		if _, err := r.PowerOn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.card.SetFault(driverstest.Mute)
+		if _, err := r.Transmit(t.Context(), []byte{0, 0xB0, 0, 0, 2}); !errors.Is(err, drivers.ErrMute) {
+			t.Errorf("%v, want %v", err, drivers.ErrMute)
+		}
+		s.card.SetFault(driverstest.Healthy)
+		if _, err := r.Transmit(t.Context(), []byte{0, 0xB0, 0, 0, 2}); err != nil {
+			t.Error(err)
+		}
+		if err := r.PowerOff(t.Context()); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		if opens, _ := s.counts(); strings.Contains(log.String(), "does not answer") || opens > 2 {
+			t.Errorf("opened %d times\n%s", opens, log)
 		}
 		closeAll(t, r, s)
 	})

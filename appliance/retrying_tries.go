@@ -58,7 +58,7 @@ func (r *retrying) try(ctx context.Context, next time.Duration) (up, ok bool) {
 		return false, false
 	}
 	defer r.give()
-	if r.used.Load() || r.up {
+	if r.up { // or its owner has it
 		return true, true
 	}
 	probing, cancel := context.WithTimeout(ctx, probeTime)
