@@ -42,6 +42,12 @@
 // because later characters of the same burst are out already and the card takes
 // the next one for the repetition. Opts.Repeat sends one at a time instead.
 //
+// T=0 has no check but the parity bit. The driver listens for one character
+// more after every answer, which finds characters that were lost or invented;
+// two bits inverted in one character, and in inverse convention a short low that
+// looks like a character 00, can go unseen. T=1 is the better choice on a line
+// with noise.
+//
 // After an error on T=0 nothing tells what belongs to which command: until a
 // reset or a power on Transmit fails with [drivers.ErrMute].
 package iso7816
