@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,11 +19,6 @@ import (
 type Card struct {
 	*builder.Result
 	Image string // the file
-
-	dir     string
-	once    sync.Once // guards what follows
-	cmdline []string
-	err     error
 }
 
 // Shared is a card that the tests of a program share. The zero value makes the
@@ -80,7 +74,7 @@ func Make(ctx context.Context, dir string, o builder.Options) (*Card, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Card{Result: made, Image: o.Output, dir: dir}, nil
+	return &Card{Result: made, Image: o.Output}, nil
 }
 
 // Copy copies the card's image for a machine that writes to it.
@@ -123,29 +117,21 @@ func copySparse(to io.WriterAt, from *os.File) error {
 	}
 }
 
-// kernel takes from the image what its firmware would start, once: the kernel,
-// the device tree of a Raspberry Pi 3, and the command line but for the
-// console, since QEMU's is another.
-func (c *Card) kernel() (path string, cmdline []string, err error) {
-	c.once.Do(func() { c.cmdline, c.err = c.extract() })
-	return c.path("vmlinuz"), slices.Clone(c.cmdline), c.err
-}
-
-// path is that of a file of the boot partition, behind kernel.
-func (c *Card) path(name string) string { return filepath.Join(c.dir, name) }
-
-func (c *Card) extract() (cmdline []string, err error) {
-	im, err := image.Open(c.Image, false)
+// firmware is what a machine's firmware does with a disk: it takes from the boot
+// partition, as it is now, the kernel, the device tree of a Raspberry Pi 3, and
+// the command line but for the console, since QEMU's is another.
+func firmware(disk, dir string) (cmdline []string, err error) {
+	im, err := image.Open(disk, false)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, im.Close()) }()
-	for _, name := range []string{"vmlinuz", "bcm2710-rpi-3-b.dtb"} {
+	for _, name := range []string{kernelFile, treeFile} {
 		content, err := im.BootFile(name)
 		if err != nil {
 			return nil, err
 		}
-		if err := os.WriteFile(c.path(name), content, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return nil, err
 		}
 	}
@@ -160,3 +146,8 @@ func (c *Card) extract() (cmdline []string, err error) {
 	}
 	return cmdline, nil
 }
+
+const (
+	kernelFile = "vmlinuz"
+	treeFile   = "bcm2710-rpi-3-b.dtb"
+)

@@ -39,7 +39,7 @@ type Options struct {
 	Append []string
 	// Args are more arguments of QEMU.
 	Args []string
-	// Life is how long the machine may run; zero is two minutes.
+	// Life is how long the machine may run; zero is five minutes.
 	Life time.Duration
 	// NoNetwork leaves out the network interface.
 	NoNetwork bool
@@ -53,7 +53,7 @@ type Machine struct {
 	addr    string // that is forwarded to RACS in the machine
 	cmd     *exec.Cmd
 	console *console
-	monitor string // the socket of QEMU's own protocol
+	dir     string // temporary
 	ended   chan struct{}
 	err     error // of QEMU, when ended is closed
 }
@@ -67,7 +67,7 @@ func Start(ctx context.Context, t testing.TB, o Options) *Machine {
 	t.Helper()
 	qemu := program(t)
 	free := lock(ctx, t)
-	m := &Machine{card: o.Card, console: newConsole(), ended: make(chan struct{}), monitor: filepath.Join(t.TempDir(), "qmp")}
+	m := &Machine{card: o.Card, console: newConsole(), ended: make(chan struct{}), dir: t.TempDir()}
 	if o.Board == Pi3 {
 		if o.Disk == "" {
 			o.Disk = o.Card.Copy(t)
@@ -84,7 +84,7 @@ func Start(ctx context.Context, t testing.TB, o Options) *Machine {
 	}
 	life := o.Life
 	if life == 0 {
-		life = 2 * time.Minute
+		life = 5 * time.Minute
 	}
 	ctx, cancel := context.WithTimeout(ctx, life)
 	t.Cleanup(cancel)
@@ -114,14 +114,19 @@ func Start(ctx context.Context, t testing.TB, o Options) *Machine {
 const sdSize = 2 << 30
 
 func (m *Machine) arguments(o Options) ([]string, error) {
-	kernel, cmdline, err := o.Card.kernel()
+	disk := o.Disk
+	if disk == "" {
+		disk = o.Card.Image
+	}
+	cmdline, err := firmware(disk, m.dir)
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"-no-reboot", "-display", "none", "-monitor", "none", "-qmp", "unix:" + m.monitor + ",server=on,wait=off", "-kernel", kernel}
-	drive := "format=raw,file=" + o.Disk
+	args := []string{"-no-reboot", "-display", "none", "-monitor", "none", "-qmp", "unix:" + m.monitor() + ",server=on,wait=off",
+		"-kernel", filepath.Join(m.dir, kernelFile)}
+	drive := "format=raw,file=" + disk
 	if o.Disk == "" {
-		drive = "format=raw,snapshot=on,file=" + o.Card.Image
+		drive += ",snapshot=on"
 	}
 	nic := ""
 	switch o.Board {
@@ -136,7 +141,7 @@ func (m *Machine) arguments(o Options) ([]string, error) {
 		// looks at it. An address without the local bit makes it eth0.
 		cmdline = append(cmdline, "console=ttyS0,115200", "8250.nr_uarts=1", "initcall_blacklist=bcm2835_wdt_driver_init")
 		nic = "usb-net,netdev=net,mac=50:54:00:12:34:57"
-		args = append(args, "-M", "raspi3b", "-serial", "null", "-serial", "stdio", "-dtb", o.Card.path("bcm2710-rpi-3-b.dtb"), "-drive", "if=sd,"+drive)
+		args = append(args, "-M", "raspi3b", "-serial", "null", "-serial", "stdio", "-dtb", filepath.Join(m.dir, treeFile), "-drive", "if=sd,"+drive)
 	}
 	args = append(args, "-append", strings.Join(append(cmdline, o.Append...), " "))
 	if o.NoNetwork {

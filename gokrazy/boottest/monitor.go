@@ -6,12 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"time"
 )
 
+// monitor is the socket of QEMU's own protocol.
+func (m *Machine) monitor() string { return filepath.Join(m.dir, "qmp") }
+
 // command has QEMU itself do something, by its protocol (QMP).
 func (m *Machine) command(ctx context.Context, name string, arguments any) (json.RawMessage, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", m.monitor)
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", m.monitor())
 	if err != nil {
 		return nil, fmt.Errorf("QEMU's monitor: %w", err)
 	}
