@@ -115,22 +115,27 @@ func TestConformance(t *testing.T) {
 		atr    []byte
 		single bool
 		do     []driverstest.Exchange
+		deaf   bool
 	}{
-		{"T=0", driverstest.T0Card, cardsim.WithTA1(false, 0, 0, 0), false, t0},
-		{"T=0 inverse", driverstest.T0Card, cardsim.WithTA1(true, 0, 0, 0), false, t0},
-		{"T=0 inverse, TA1 96, byte by byte", driverstest.T0Card, cardsim.WithTA1(true, 0x96, 0, 0), true, t0},
-		{"T=0, TA1 18, N 3", driverstest.T0Card, cardsim.WithTA1(false, 0x18, 3, 0), false, t0},
-		{"T=1", driverstest.TestCard, cardsim.WithTA1(false, 0, 0, 1), false, t1},
-		{"T=1 inverse", driverstest.TestCard, cardsim.WithTA1(true, 0, 0, 1), false, t1},
-		{"T=1, TA1 97, N 255", driverstest.TestCard, cardsim.WithTA1(false, 0x97, 255, 1), false, t1},
-		{"T=1 inverse, TA1 95, N 5", driverstest.TestCard, cardsim.WithTA1(true, 0x95, 5, 1), false, t1},
-		{"T=0 and T=1, TA1 97", driverstest.TestCard, cardsim.WithTA1(false, 0x97, 0, 0, 1), false, longest},
+		{"T=0", driverstest.T0Card, cardsim.WithTA1(false, 0, 0, 0), false, t0, false},
+		{"T=0 inverse", driverstest.T0Card, cardsim.WithTA1(true, 0, 0, 0), false, t0, false},
+		{"T=0 inverse, TA1 96, byte by byte", driverstest.T0Card, cardsim.WithTA1(true, 0x96, 0, 0), true, t0, false},
+		{"T=0, TA1 18, N 3", driverstest.T0Card, cardsim.WithTA1(false, 0x18, 3, 0), false, t0, false},
+		{"T=1", driverstest.TestCard, cardsim.WithTA1(false, 0, 0, 1), false, t1, false},
+		{"T=1 inverse", driverstest.TestCard, cardsim.WithTA1(true, 0, 0, 1), false, t1, false},
+		{"T=1, TA1 97, N 255", driverstest.TestCard, cardsim.WithTA1(false, 0x97, 255, 1), false, t1, false},
+		{"T=1 inverse, TA1 95, N 5", driverstest.TestCard, cardsim.WithTA1(true, 0x95, 5, 1), false, t1, false},
+		{"T=0 and T=1, TA1 97", driverstest.TestCard, cardsim.WithTA1(false, 0x97, 0, 0, 1), false, longest, false},
+		{"T=0, TA1 96, no echo", driverstest.T0Card, cardsim.WithTA1(false, 0x96, 0, 0), true, t0, true},
+		{"T=1, TA1 96, no echo", driverstest.TestCard, cardsim.WithTA1(false, 0x96, 0, 1), false, t1, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var last *driverstest.Scripted
 			driverstest.Conformance(t, func(t *testing.T) drivers.SE {
 				last = script(tt.brain)
-				d, _ := open(t, cardsim.Options{Brain: last, ATR: tt.atr, Single: tt.single, Time: thinking}, nil)
+				opts := iso7816.DefaultOpts
+				opts.NoEcho = tt.deaf
+				d, _ := open(t, cardsim.Options{Brain: last, ATR: tt.atr, Single: tt.single, Time: thinking, NoEcho: tt.deaf}, &opts)
 				return d
 			}, driverstest.Probe{
 				Exchanges: tt.do, Bubble: true,

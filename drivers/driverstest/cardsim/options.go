@@ -41,6 +41,9 @@ type Options struct {
 	// second; 0 is any rate.
 	MaxRate int
 
+	// NoEcho keeps the terminal from hearing its own characters.
+	NoEcho bool
+
 	// Empty tells whether the slot is empty.
 	Empty func() bool
 

@@ -35,7 +35,7 @@ func New(opts Options) (*Slot, error) {
 	if opts.Clock == 0 {
 		opts.Clock = 3840 * physic.KiloHertz
 	}
-	s := &Slot{wire: wire{epoch: time.Now(), mode: iso7816.Mode{Rate: 9600, Stop: 2}, noise: opts.Noise}}
+	s := &Slot{wire: wire{epoch: time.Now(), mode: iso7816.Mode{Rate: 9600, Stop: 2}, noise: opts.Noise, noEcho: opts.NoEcho}}
 	card, err := newCard(&s.wire, opts)
 	if err != nil {
 		return nil, fmt.Errorf("cardsim: %w", err)

@@ -31,6 +31,7 @@ type wire struct {
 	toCard   []arrival     // in order
 	toReader []arrival     // in order
 	noise    func(Transit) Damage
+	noEcho   bool
 }
 
 func (w *wire) now() time.Duration { return time.Since(w.epoch) }
@@ -64,7 +65,7 @@ func (w *wire) write(p []byte, inverse bool) {
 		if !damage.Lose {
 			w.toCard = append(w.toCard, a)
 		}
-		if !damage.LoseEcho {
+		if !damage.LoseEcho && !w.noEcho {
 			w.insert(heard)
 		}
 		if damage.Pulse {
