@@ -32,15 +32,20 @@ type Faults struct {
 	counts  map[*float64]int
 }
 
-// Rough are chances at which every third command or so meets a fault, on a wire
-// whose blocks hold some hundred bytes.
-func Rough() Chances {
-	const often, seldom = 0.01, 0.002
+// Rough are chances at which every fifth command or so meets a fault.
+func Rough() Chances { return chances(0.01, 0.002, 0.0002) }
+
+// Storm are chances at which most commands meet several faults.
+func Storm() Chances { return chances(0.06, 0.02, 0.0005) }
+
+// chances are those of what happens often, of what happens seldom, and of a chip
+// that goes mute.
+func chances(often, seldom, mute float64) Chances {
 	return Chances{
 		FlipIn: often, LoseIn: often, InsertIn: often, DropIn: seldom,
 		FlipOut: often, LoseOut: often, InsertOut: often, DropOut: seldom,
 		Nack: often, Number: often, Extend: often, Stretch: often, Late: seldom,
-		FaintBefore: seldom, FaintAfter: seldom, FaintSending: seldom, Mute: seldom / 10,
+		FaintBefore: seldom, FaintAfter: seldom, FaintSending: seldom, Mute: mute,
 		StretchTo: 300 * time.Millisecond,
 	}
 }

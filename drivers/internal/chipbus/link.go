@@ -33,6 +33,7 @@ type link struct {
 	last  time.Time // end of the last access
 	wrote bool      // it was a write
 	heard time.Time // when the chip sent a byte that is not idle last
+	quiet bool      // the last read had none
 	buf   []byte
 }
 
@@ -106,8 +107,10 @@ func (l *link) read(b []byte) error {
 	if err := l.access(l.bus.Read, b); err != nil {
 		return err
 	}
+	l.quiet = true
 	for i := len(b) - 1; i >= 0; i-- {
 		if !l.idle(b[i]) {
+			l.quiet = false
 			l.heard = start.Add(l.last.Sub(start) * time.Duration(i+1) / time.Duration(len(b)))
 			break
 		}
@@ -251,7 +254,7 @@ func (l *link) readOn(ctx context.Context, b *[]byte, size int) error {
 // garbage reads until the chip is silent, so that what follows is in step, and
 // returns err.
 func (l *link) garbage(ctx context.Context, err error) error {
-	for left := l.dialect.Longest(); left > 0; left -= l.dialect.Shortest() {
+	for left := l.dialect.Longest(); left > 0 && !l.quiet; left -= l.dialect.Shortest() {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -44,9 +44,9 @@ type Engine struct {
 	link Link
 	cfg  Config
 
-	ns, nr byte // N(S) of the next I-block to and from the chip
-	ifsc   int  // the most INF bytes to the chip
-	ifsd   int  // and from it
+	ns, nr byte   // N(S) of the next I-block to and from the chip
+	ifsc   int    // the most INF bytes to the chip
+	ifsd   int    // and from it
 	step   step   // what the next command has to do first
 	out    []byte // the block that was sent last, encoded
 	answer []byte // room for a chained response
