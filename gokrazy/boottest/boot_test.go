@@ -20,9 +20,11 @@ var shared Shared
 
 func TestMain(m *testing.M) {
 	status := m.Run()
-	if err := shared.Remove(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		status = 1
+	for _, s := range []*Shared{&shared, &faulty} {
+		if err := s.Remove(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			status = 1
+		}
 	}
 	os.Exit(status)
 }

@@ -1,0 +1,60 @@
+package boottest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What runs on the box, and what can be spoken to, is what has to be there and
+// nothing else. This is the card that users make.
+func TestSole(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), bound)
+	defer cancel()
+	card := shared.Card(ctx, t)
+	m := Start(ctx, t, Options{Card: card, Append: []string{withReport}})
+	r := m.report(ctx, t)
+
+	const user = 7777
+	var names []string
+	rss := 0
+	for _, p := range r.processes {
+		names = append(names, p.name)
+		rss += p.rss
+		if want := map[string]int{"init": 0, "appliance": user}[p.name]; p.uid != want {
+			t.Errorf("%s runs as user %d, want %d", p.name, p.uid, want)
+		}
+	}
+	if !slices.Equal(names, []string{"init", "appliance"}) {
+		t.Errorf("processes %q, want init and appliance", names)
+	}
+	// UDP port 5353 is mDNS, which answers for the box's name.
+	want := []string{"tcp *:7777 7777", "udp *:5353 0", "udp6 *:5353 0"}
+	slices.Sort(r.sockets)
+	if got := slices.Compact(r.sockets); !slices.Equal(got, want) {
+		t.Errorf("sockets %q, want %q", got, want)
+	}
+	for key, want := range map[string]string{
+		"NoNewPrivs": "1", "Seccomp": "2", "Groups": "",
+		"CapEff": "0000000000000000", "CapPrm": "0000000000000000", "CapBnd": "0000000000000000",
+	} {
+		if got := strings.TrimSpace(r.daemon[key]); got != want {
+			t.Errorf("the TSES's %s is %q, want %q", key, got, want)
+		}
+	}
+	if strings.Contains(m.Console(), `msg="not confined"`) {
+		t.Error("the kernel lacks a part of the confinement")
+	}
+	for path, mode := range r.files {
+		if strings.HasPrefix(path, "/perm/tses") && (!strings.HasSuffix(mode, " 7777") || !strings.HasSuffix(strings.Fields(mode)[0], "------")) {
+			t.Errorf("%s is %s, want it to be for the TSES alone", path, mode)
+		}
+	}
+	taken := r.memory["MemTotal"] - r.memory["MemAvailable"]
+	if taken <= 0 {
+		t.Errorf("memory: %v", r.memory)
+	}
+	t.Logf("processes %d, TCP sockets that listen 1, resident memory of the processes %.1f MiB, of the whole box %.1f MiB",
+		len(r.processes), float64(rss)/1024, float64(taken)/1024)
+}
