@@ -3,10 +3,10 @@
 //
 //	go run ./gokrazy -o tses.img [-board NAME] [-config FILE] [-owner DIR] [-name NAME] [-boot NAME]
 //
-// It needs Go and nothing else. -config is the configuration of the TSES, as
-// command appliance documents it. -board says which Raspberry Pi it is for,
-// such as 4b, where the configuration has chips on its buses; else the card
-// fits all of them.
+// It needs Go, on Linux or macOS, and nothing else. -config is the
+// configuration of the TSES, as command appliance documents it. -board says
+// which Raspberry Pi it is for, such as 4b, where the configuration has chips
+// on its buses; else the card fits all of them.
 //
 // Beside tses.img it writes tses.update, signed by the owner: what the card
 // holds, for this box when it runs already. "racs update tses.update" sends it;
@@ -22,6 +22,10 @@
 //	credentials/admin.pem   an administrator's credential
 //	credentials.json        what was issued and revoked
 //	boxes/NAME/             the identity of each box, to make its card again
+//
+// More credentials are issued, and revoked, with
+//
+//	go run ./appliance -state tses-owner credential issue NAME -plane user -out FILE
 //
 // Every card has the identity of one box, named tses-XXXX unless -name says
 // otherwise. With the name of a box that is there, its card is made again.

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/cloud-of-se/tses/gokrazy/internal/ext4"
@@ -58,6 +59,7 @@ type Result struct {
 	Owner     *Owner
 	NewOwner  bool
 	Port      string // that the TSES will listen on
+	SEID      string // of the first SE
 	RootBytes int64  // of the root file system, which has 500 MiB
 	SHA256    string
 }
@@ -85,8 +87,7 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	for _, s := range steps {
-		b.say("%s", s.what)
-		if err := s.do(ctx); err != nil {
+		if err := b.step(ctx, s.what, s.do); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.what, err)
 		}
 	}
@@ -103,9 +104,10 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 type build struct {
 	Options
 	began  time.Time
-	work   string // temporary: what is given to the packer
-	part   string // the image until it is complete
-	packer string // the program
+	saying sync.Mutex // guards Progress
+	work   string     // temporary: what is given to the packer
+	part   string     // the image until it is complete
+	packer string     // the program
 	config configuration
 	box    *Box
 	// version names the sources.
@@ -113,7 +115,35 @@ type build struct {
 	result  Result
 }
 
+// patience is after how long, and how often, a step that takes its time says
+// that it is still at work.
+const patience = 15 * time.Second
+
+// step does one step.
+func (b *build) step(ctx context.Context, what string, do func(context.Context) error) error {
+	b.say("%s", what)
+	var talking sync.WaitGroup
+	done := make(chan struct{})
+	defer talking.Wait()
+	defer close(done)
+	talking.Go(func() {
+		tick := time.NewTicker(patience)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				b.say("still %s; the first time, all of it is downloaded and compiled", what)
+			}
+		}
+	})
+	return do(ctx)
+}
+
 func (b *build) say(format string, args ...any) {
+	b.saying.Lock()
+	defer b.saying.Unlock()
 	// Progress is for people: whether they see it changes nothing.
 	_, _ = fmt.Fprintf(b.Progress, "[%5.1f s] %s\n", time.Since(b.began).Seconds(), fmt.Sprintf(format, args...))
 }

@@ -36,6 +36,7 @@ type configuration struct {
 const (
 	configFile  = "config.toml"
 	defaultPort = "7777"
+	defaultSEID = "soft1"
 	maxTrust    = 1 << 20 // bytes of a file of certificates
 )
 
@@ -43,7 +44,7 @@ const (
 // takes from it what the card needs besides it.
 func (b *build) readConfiguration(ctx context.Context) error {
 	b.config.files = make(map[string]string)
-	b.result.Port = defaultPort
+	b.result.Port, b.result.SEID = defaultPort, defaultSEID
 	if b.Board != "" {
 		if _, err := boards.ByName(b.Board); err != nil {
 			return err
@@ -69,6 +70,9 @@ func (b *build) readConfiguration(ctx context.Context) error {
 	b.config.files[configFile] = string(text)
 	if _, port, err := net.SplitHostPort(b.config.Listen); err == nil {
 		b.result.Port = port
+	}
+	if len(b.config.Elements) > 0 {
+		b.result.SEID = b.config.Elements[0].SEID
 	}
 	if err := b.trusted(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("%s: access.trust: %w", b.Config, err)

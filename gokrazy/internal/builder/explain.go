@@ -26,11 +26,11 @@ content is lost, then remove the file:
 Put it in the Raspberry Pi with a network cable, switch it on, and connect:
   export RACS_SERVER=%[4]s.local:%[5]s RACS_CA=%[6]s RACS_CRED=%[7]s
   go run ./cmd/racs list
-  go run ./cmd/racs apdu soft1 00A4040005A000000308
+  go run ./cmd/racs apdu %[9]s 00A4040005A000000308
 If %[4]s.local is not found, use the address that your router shows and say whom you want:
   go run ./cmd/racs -server ADDRESS:%[5]s -name %[4]s.local list
 
 Where %[4]s runs already it takes the same without a new card, and keeps its state:
   go run ./cmd/racs update %[8]s
-`, r.Output, Size, r.SHA256, r.Name, r.Port, r.Owner.CA(), r.Owner.Admin(), r.Update)
+`, r.Output, Size, r.SHA256, r.Name, r.Port, r.Owner.CA(), r.Owner.Admin(), r.Update, r.SEID)
 }
