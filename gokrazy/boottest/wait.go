@@ -42,6 +42,10 @@ func (m *Machine) Dial(ctx context.Context) (*racs.Client, error) {
 		return nil, err
 	}
 	config := racs.ClientConfig(cas, credential, m.card.Name+".local")
+	// Before that an attempt would hang in QEMU and miss the moment.
+	if _, err := m.Await(ctx, `RACS ready on`); err != nil {
+		return nil, err
+	}
 	for {
 		// QEMU accepts before the box does, so that attempts have to be short.
 		c, err := racs.Dial(ctx, m.addr, config, racs.Options{DialTimeout: time.Second, HandshakeTimeout: 2 * time.Second})
