@@ -17,7 +17,7 @@ func (b *box) prepareUpdates() *trial.Watch {
 		return nil
 	}
 	w := &trial.Watch{
-		Card: b.slots, Owner: ownerFile, File: sdcard.SlotsFile, User: sdcard.UID, Healthy: b.daemon.Healthy, Log: b.log,
+		Card: b.slots, Owner: ownerFile, File: sdcard.SlotsFile, User: sdcard.UID, Healthy: b.daemon.Healthy, Starts: b.daemon.Starts, Log: b.log,
 		Restart: func(why string) {
 			select {
 			case b.restart <- why:

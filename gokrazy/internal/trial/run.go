@@ -28,12 +28,16 @@ type Watch struct {
 	User int
 	// Healthy tells whether the TSES has shown lately that it is well.
 	Healthy func() bool
+	// Starts is how often the TSES was started. One that is started again and
+	// again is not well, however well it is in between.
+	Starts func() int
 	// Restart restarts the box in good order, and returns at once.
 	Restart func(why string)
 	Log     *slog.Logger
 
 	confirmed bool
 	since     time.Time // when the TSES was found well, without a break since
+	starts    int       // how often it had been started then
 }
 
 // Prepare is called before the TSES is started. Where this start is no trial it
@@ -122,8 +126,8 @@ func (w *Watch) step(now, began time.Time) bool {
 		}
 		return true
 	}
-	if !w.Healthy() {
-		w.since = time.Time{}
+	if starts := w.Starts(); !w.Healthy() || starts != w.starts {
+		w.since, w.starts = time.Time{}, starts
 	} else if w.since.IsZero() {
 		w.since = now
 	}

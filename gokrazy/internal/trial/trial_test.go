@@ -101,6 +101,7 @@ type world struct {
 	watch    *Watch
 	log      bytes.Buffer
 	well     bool
+	starts   int
 	restarts []string
 }
 
@@ -127,7 +128,7 @@ func newWorld(t *testing.T, running, started slots.Slot) *world {
 	w.watch = &Watch{
 		Card:  &Card{Running: running, Started: started, devices: devices},
 		Owner: filepath.Join(dir, "owner-ca.pem"), File: filepath.Join(dir, "run", "slots"), User: os.Getuid(),
-		Healthy: func() bool { return w.well }, Restart: func(why string) { w.restarts = append(w.restarts, why) },
+		Healthy: func() bool { return w.well }, Starts: func() int { return w.starts }, Restart: func(why string) { w.restarts = append(w.restarts, why) },
 		Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 	}
 	if err := os.WriteFile(w.watch.Owner, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
@@ -198,6 +199,27 @@ func TestConfirm(t *testing.T) {
 	// From now on it may be unwell without being taken back.
 	w.well = false
 	if !w.watch.step(began.Add(2*limit), began) || len(w.restarts) > 0 {
+		t.Errorf("restarts %q", w.restarts)
+	}
+}
+
+// One that crashes again and again may look well whenever it is looked at.
+func TestCrashing(t *testing.T) {
+	w := newWorld(t, slots.B, slots.A)
+	if err := w.watch.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Unix(1e9, 0)
+	w.well = true
+	for at := time.Duration(0); at < limit; at += pollEvery {
+		if at%(8*time.Second) == 0 {
+			w.starts++
+		}
+		if !w.watch.step(began.Add(at), began) || w.selected(slots.B) {
+			t.Fatalf("after %v: selected %v, restarts %q", at, w.selected(slots.B), w.restarts)
+		}
+	}
+	if w.watch.step(began.Add(limit), began) || w.selected(slots.B) {
 		t.Errorf("restarts %q", w.restarts)
 	}
 }
