@@ -1,0 +1,216 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSink(t *testing.T) {
+	var console bytes.Buffer
+	s := newSink(&console)
+	fmt.Fprintln(s, "early")
+	dir := filepath.Join(t.TempDir(), "log")
+	if err := s.open(dir); err != nil {
+		t.Fatal(err)
+	}
+	line := strings.Repeat("x", 1023) + "\n"
+	for range 2500 { // 2.5 MiB
+		fmt.Fprint(s, line)
+	}
+	fmt.Fprintln(s, "late")
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(s, "to the console alone")
+	sizes := 0
+	for _, name := range []string{logFile, oldFile} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Size() > maxLog || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %d bytes, %v", name, info.Size(), info.Mode())
+		}
+		sizes += int(info.Size())
+	}
+	if sizes < maxLog {
+		t.Errorf("%d bytes are kept", sizes)
+	}
+	if got := console.String(); !strings.HasPrefix(got, "early\n") || !strings.HasSuffix(got, "late\nto the console alone\n") {
+		t.Error("the console does not have all")
+	}
+	// The next start goes on where this one ended.
+	s = newSink(&console)
+	fmt.Fprintln(s, "again")
+	if err := s.open(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, logFile)); err != nil || !strings.HasSuffix(string(text), "late\nagain\n") {
+		t.Errorf("the file ends with %q, %v", text[max(0, len(text)-40):], err)
+	}
+}
+
+// What cannot be written down is on the console, and what is written before
+// there is a file is bounded.
+func TestSinkFails(t *testing.T) {
+	var console bytes.Buffer
+	s := newSink(&console)
+	for range 3 {
+		s.Write(make([]byte, maxEarly/2))
+	}
+	if len(s.early) > maxEarly {
+		t.Errorf("%d bytes wait for a file", len(s.early))
+	}
+	dir := t.TempDir()
+	if err := s.open(dir); err != nil {
+		t.Fatal(err)
+	}
+	s.file.Close() // the card dies
+	if n, err := s.Write([]byte("on the console\n")); n != 15 || err != nil {
+		t.Errorf("Write = %d, %v", n, err)
+	}
+	if got := console.String(); !strings.Contains(got, "on the console\n") || !strings.Contains(got, "the console alone has it") {
+		t.Errorf("the console: %q", got[max(0, len(got)-200):])
+	}
+	if err := newSink(&console).open("/proc/none"); err == nil {
+		t.Error("a directory that cannot be made")
+	}
+}
+
+func TestHunger(t *testing.T) {
+	healthy := false
+	start := time.Now()
+	h := &hunger{healthy: func() bool { return healthy }, patience: time.Minute, last: start}
+	for _, tt := range []struct {
+		after   time.Duration
+		healthy bool
+		want    bool
+	}{
+		{0, false, false}, {59 * time.Second, false, false}, {50 * time.Second, true, false},
+		{100 * time.Second, false, false}, {111 * time.Second, false, true}, {112 * time.Second, true, false},
+		{200 * time.Second, false, true},
+	} {
+		healthy = tt.healthy
+		if got := h.starves(start.Add(tt.after)); got != tt.want {
+			t.Errorf("after %v: %v, want %v", tt.after, got, tt.want)
+		}
+	}
+}
+
+func TestIsPress(t *testing.T) {
+	event := func(kind, code uint16, value uint32) []byte {
+		e := make([]byte, 16, eventSize)
+		e = binary.LittleEndian.AppendUint16(e, kind)
+		e = binary.LittleEndian.AppendUint16(e, code)
+		return binary.LittleEndian.AppendUint32(e, value)
+	}
+	for _, tt := range []struct {
+		event []byte
+		want  bool
+	}{
+		{event(evKey, keyPower, 1), true}, {event(evKey, keyPower, 0), false}, {event(evKey, keyPower, 2), false},
+		{event(evKey, 30, 1), false}, {event(0, keyPower, 1), false},
+	} {
+		if got := isPress(tt.event); got != tt.want {
+			t.Errorf("%X: %v, want %v", tt.event[16:], got, tt.want)
+		}
+	}
+}
+
+func TestPort(t *testing.T) {
+	for listen, want := range map[string]int{"": 7777, "0.0.0.0:8000": 8000, "[::]:1": 1, "0.0.0.0:0": 7777, "nonsense": 7777} {
+		if got := (configuration{Listen: listen}).port(); got != want {
+			t.Errorf("%q: %d, want %d", listen, got, want)
+		}
+	}
+}
+
+func TestReportProcesses(t *testing.T) {
+	proc := t.TempDir()
+	for pid, files := range map[string][2]string{
+		"1":  {"/gokrazy/init\x00", "Name:\tinit\nUid:\t0\t0\t0\t0\nThreads:\t9\nVmRSS:\t    6000 kB\n"},
+		"2":  {"", "Name:\tkthreadd\nUid:\t0\t0\t0\t0\nThreads:\t1\n"},
+		"70": {daemonProgram + "\x00-box\x00", "Name:\tappliance\nUid:\t7777\t7777\t7777\t7777\nThreads:\t7\nVmRSS:\t 9000 kB\nSeccomp:\t2\n"},
+	} {
+		dir := filepath.Join(proc, pid)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for i, name := range []string{"cmdline", "status"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(files[i]), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var got strings.Builder
+	reportProcesses(&got, proc)
+	want := "report process 1 0 9 6000 init\nreport process 70 7777 7 9000 appliance\n"
+	if text := got.String(); !strings.HasPrefix(text, want) || !strings.Contains(text, "report daemon Seccomp 2\n") || strings.Contains(text, "kthreadd") {
+		t.Errorf("got:\n%s", text)
+	}
+}
+
+func TestReportSockets(t *testing.T) {
+	dir := t.TempDir()
+	text := `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:1E61 00000000:0000 0A 00000000:00000000 00:00000000 00000000  7777        0 1 1
+   1: 0100007F:1E61 0100007F:9999 01 00000000:00000000 00:00000000 00000000  7777        0 1 1
+   2: 0100007F:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1
+`
+	if err := os.WriteFile(filepath.Join(dir, "tcp"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	reportSockets(&got, dir, "tcp")
+	reportSockets(&got, dir, "tcp6") // the kernel may not have it
+	if want := "report socket tcp *:7777 7777\nreport socket tcp 0100007F:80 0\n"; got.String() != want {
+		t.Errorf("got:\n%swant:\n%s", got.String(), want)
+	}
+}
+
+// give makes files another user's, but not those that have a second name or
+// lead away.
+func TestGive(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to give files away")
+	}
+	dir := t.TempDir()
+	state, foreign := filepath.Join(dir, "state"), filepath.Join(dir, "foreign")
+	if err := os.Mkdir(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{foreign, filepath.Join(state, "own")} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Link(foreign, filepath.Join(state, "second")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(foreign, filepath.Join(state, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := give(state); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{state: 7777, filepath.Join(state, "own"): 7777, foreign: 0, filepath.Join(state, "link"): 0} {
+		info, err := os.Lstat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := owner(info); got != want {
+			t.Errorf("%s is of user %d, want %d", path, got, want)
+		}
+	}
+}
