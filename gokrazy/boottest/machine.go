@@ -26,6 +26,9 @@ const (
 	// Pi3 is a Raspberry Pi 3 with its SD card, its USB and its device tree. It
 	// starts slowly, and its Ethernet hangs on USB, other than a real one's.
 	Pi3
+	// UEFI is QEMU's board with UEFI, which starts the kernel through the boot
+	// loader of the card's boot partition: nothing is taken from the card here.
+	UEFI
 )
 
 // Options say how a card is booted.
@@ -43,6 +46,8 @@ type Options struct {
 	Life time.Duration
 	// NoNetwork leaves out the network interface.
 	NoNetwork bool
+
+	firmware string // of UEFI
 }
 
 // Machine is a running QEMU.
@@ -77,6 +82,9 @@ func Start(ctx context.Context, t testing.TB, o Options) *Machine {
 		if err := os.Truncate(o.Disk, sdSize); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if o.Board == UEFI {
+		o.firmware = uefi(ctx, t)
 	}
 	args, err := m.arguments(o)
 	if err != nil {
@@ -122,8 +130,7 @@ func (m *Machine) arguments(o Options) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"-no-reboot", "-display", "none", "-monitor", "none", "-qmp", "unix:" + m.monitor() + ",server=on,wait=off",
-		"-kernel", filepath.Join(m.dir, kernelFile)}
+	args := []string{"-no-reboot", "-display", "none", "-monitor", "none", "-qmp", "unix:" + m.monitor() + ",server=on,wait=off"}
 	drive := "format=raw,file=" + disk
 	if o.Disk == "" {
 		drive += ",snapshot=on"
@@ -142,8 +149,14 @@ func (m *Machine) arguments(o Options) ([]string, error) {
 		cmdline = append(cmdline, "console=ttyS0,115200", "8250.nr_uarts=1", "initcall_blacklist=bcm2835_wdt_driver_init")
 		nic = "usb-net,netdev=net,mac=50:54:00:12:34:57"
 		args = append(args, "-M", "raspi3b", "-serial", "null", "-serial", "stdio", "-dtb", filepath.Join(m.dir, treeFile), "-drive", "if=sd,"+drive)
+	case UEFI:
+		nic = "virtio-net-pci,netdev=net"
+		args = append(args, "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "512", "-serial", "stdio", "-bios", o.firmware,
+			"-drive", "if=none,id=card,"+drive, "-device", "virtio-blk-pci,drive=card")
 	}
-	args = append(args, "-append", strings.Join(append(cmdline, o.Append...), " "))
+	if o.Board != UEFI {
+		args = append(args, "-kernel", filepath.Join(m.dir, kernelFile), "-append", strings.Join(append(cmdline, o.Append...), " "))
+	}
 	if o.NoNetwork {
 		args = append(args, "-nic", "none")
 	} else {

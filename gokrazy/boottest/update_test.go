@@ -251,6 +251,75 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
+// The same where the boot loader of the card itself reads the other boot file,
+// with a change of the boot partition besides.
+func TestUpdateUEFI(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*bound)
+	defer cancel()
+	card, next := newerCard(ctx, t)
+	u := newUpdating(t, card, Options{Board: UEFI})
+	u.runs("A")
+	u.mustPut(readBundle(t, next))
+	u.restarted()
+	if s := u.status(); s.Slot != "B" || !s.Trial {
+		t.Fatalf("slot %s runs, trial %v; want B on trial", s.Slot, s.Trial)
+	}
+	u.confirmed()
+	u.m.PowerCut()
+	u.start()
+	u.runs("B")
+
+	before := u.partition(image.Boot)
+	if err := u.put(u.bootChange(next, before), update.Asked{Boot: "kernel"}); err != nil {
+		t.Fatal(err)
+	}
+	u.restarted() // into the trial
+	u.restarted() // behind the change
+	u.runs("A")
+	u.off()
+	after := u.partition(image.Boot)
+	const want = 4 + 2 // the volume's serial number, and the digit in two files
+	if n := different(before, after); n != want {
+		t.Errorf("%d bytes of the boot partition are others, want %d", n, want)
+	}
+}
+
+func different(a, b []byte) (n int) {
+	for i := range a {
+		if a[i] != b[i] {
+			n++
+		}
+	}
+	return n
+}
+
+// bootChange is an update with a boot partition that has another serial number.
+func (u *updating) bootChange(c *Card, boot []byte) []byte {
+	u.t.Helper()
+	r := bytes.NewReader(readBundle(u.t, c))
+	h, err := update.Peek(r)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	root := make([]byte, h.Root.Size)
+	if _, err := io.ReadFull(r, root); err != nil {
+		u.t.Fatal(err)
+	}
+	boot = bytes.Clone(boot)
+	for i := 39; i < 43; i++ { // BS_VolID
+		boot[i] ^= 0x55
+	}
+	var b bytes.Buffer
+	_, err = update.Write(&b, update.Order{
+		Box: h.Box, Version: "kernel", Built: h.Built, Root: bytes.NewReader(root),
+		Boot: bytes.NewReader(boot), BootName: "kernel", Owner: ownerKey(u.t, c),
+	})
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 // An update that is not the owner's, or that brings a boot partition that nobody
 // has asked for, is refused before a byte is written.
 func TestUpdateNotSigned(t *testing.T) {
