@@ -8,8 +8,9 @@ import (
 	"github.com/cloud-of-se/tses/gokrazy/internal/builder"
 )
 
-// faulty is a card whose programs fail when the kernel's command line asks.
-var faulty = Shared{Options: builder.Options{Tags: []string{"boottest"}}}
+// faulty is a card whose programs fail when the kernel's command line asks. Its
+// address is in its configuration.
+var faulty = Shared{Options: builder.Options{Tags: []string{"boottest"}, Config: "testdata/static.toml"}}
 
 // A TSES that crashes is started again, each time a little later.
 func TestCrash(t *testing.T) {
@@ -26,6 +27,7 @@ func TestCrash(t *testing.T) {
 	if err := client.Close(); err != nil {
 		t.Logf("closed by a crash: %v", err)
 	}
+	awaitAll(ctx, t, m, `network interface=eth0 address=10\.0\.2\.15/24 gateway=10\.0\.2\.2 dns=\[10\.0\.2\.3\]`)
 }
 
 // A TSES that hangs is killed, and started again.

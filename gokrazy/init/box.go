@@ -145,6 +145,11 @@ func (b *box) startClock() error {
 			if err := sdcard.WriteClockState(sdcard.ClockFile, state); err != nil {
 				b.log.Error("the TSES does not hear of the clock", "err", err)
 			}
+			if s == clock.Synchronised {
+				if err := setRTC(time.Now()); err != nil {
+					b.log.Warn("real-time clock", "err", err)
+				}
+			}
 		},
 	}
 	return b.clock.Start()

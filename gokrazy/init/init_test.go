@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestSink(t *testing.T) {
@@ -125,6 +127,14 @@ func TestIsPress(t *testing.T) {
 		if got := isPress(tt.event); got != tt.want {
 			t.Errorf("%X: %v, want %v", tt.event[16:], got, tt.want)
 		}
+	}
+}
+
+func TestRTCTime(t *testing.T) {
+	at := time.Date(2026, 3, 4, 1, 6, 7, 8, time.FixedZone("CET", 3600))
+	got := *rtcTime(at)
+	if want := (unix.RTCTime{Sec: 7, Min: 6, Hour: 0, Mday: 4, Mon: 2, Year: 126}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
