@@ -28,6 +28,7 @@ var (
 // digit is a place in the boot partition that names a slot.
 type digit struct {
 	file  string
+	disk  string // what stands before the digit
 	at    int64
 	value byte
 	base  byte // the digit of slot A
@@ -35,21 +36,23 @@ type digit struct {
 
 func (d digit) slot() Slot { return A + Slot(d.value-d.base) }
 
-// parseRoot finds the digit in the text of a boot file.
-func parseRoot(text []byte) (at int, base byte, err error) {
+// parseRoot finds the digit in the text of a boot file, and the disk that
+// stands before it.
+func parseRoot(text []byte) (disk string, at int, base byte, err error) {
 	words := rootWord.FindAllSubmatchIndex(text, 2)
 	if len(words) != 1 {
-		return 0, 0, ErrBoot
+		return "", 0, 0, ErrBoot
 	}
 	begin := words[0][2]
 	switch found := slotOf.FindSubmatchIndex(text[begin:words[0][3]]); {
 	case found == nil:
-		return 0, 0, ErrBoot
+		return "", 0, 0, ErrBoot
 	case found[2] >= 0:
-		return begin + found[2], '1', nil
+		at, base = begin+found[2], '1'
 	default:
-		return begin + found[4], '2', nil
+		at, base = begin+found[4], '2'
 	}
+	return string(text[begin:at]), at, base, nil
 }
 
 // maxBootFile bounds what is read; the kernel takes 2048 bytes.
@@ -74,11 +77,11 @@ func digits(boot *Partition) ([]digit, error) {
 		if _, err := boot.ReadAt(text, offset); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		at, base, err := parseRoot(text)
+		disk, at, base, err := parseRoot(text)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		all = append(all, digit{name, offset + int64(at), text[at], base})
+		all = append(all, digit{name, disk, offset + int64(at), text[at], base})
 	}
 	if len(all) == 0 {
 		return nil, ErrBoot

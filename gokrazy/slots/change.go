@@ -68,6 +68,10 @@ func ChangeBoot(boot, p *Partition, h *update.Header, s Slot) (changed bool, err
 	if err != nil {
 		return false, err
 	}
+	// One that cannot be read was begun to be overwritten before.
+	if now, err := digits(boot); err == nil && now[0].disk != want.digits[0].disk {
+		return false, fmt.Errorf("the update's boot partition is for the disk %s, this is %s: %w", want.digits[0].disk, now[0].disk, ErrBoot)
+	}
 	a, b := make([]byte, changePiece), make([]byte, changePiece)
 	for at := int64(0); at < h.Boot.Size; at += changePiece {
 		n := min(changePiece, h.Boot.Size-at)

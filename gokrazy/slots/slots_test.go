@@ -294,3 +294,22 @@ func TestChangeBoot(t *testing.T) {
 		t.Error("what is no boot partition: no error")
 	}
 }
+
+// A boot partition that would look for its root elsewhere does not get on the
+// card.
+func TestChangeBootOfAnotherDisk(t *testing.T) {
+	owner := newOwner(t)
+	other := bootPartition(t, "/cmdline.txt", strings.Replace(kernelArgs, "60c24cc1", "60c24cc2", 1))
+	h, head, body := bundle(t, owner, root(fresh), other)
+	pw := &power{left: -1}
+	boot, p := pw.partition(usualBoot(t)), pw.partition(make([]byte, 4<<20))
+	if err := Install(t.Context(), p, h, head, bytes.NewReader(body), quiet); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ChangeBoot(boot, p, h, B); !errors.Is(err, ErrBoot) {
+		t.Errorf("got %v, want %v", err, ErrBoot)
+	}
+	if d := diff(usualBoot(t), boot.Medium.(*medium).safe); len(d) > 0 {
+		t.Errorf("bytes %v were changed", d)
+	}
+}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/gokrazy/slots"
+	"github.com/cloud-of-se/tses/gokrazy/slots/slotstest"
 	"github.com/cloud-of-se/tses/stp"
 	"github.com/cloud-of-se/tses/stp/stptest"
 	"github.com/cloud-of-se/tses/update"
@@ -179,7 +180,7 @@ func TestRefusalsBeforeAnythingIsWritten(t *testing.T) {
 func TestAskedByName(t *testing.T) {
 	w := newWorld(t, nil)
 	_, _, err := w.put(update.Asked{Older: "v0", Boot: "k2"}, w.bundle(func(o *update.Order) {
-		o.Version, o.Built, o.Boot, o.BootName = "v0", 1, bytes.NewReader(make([]byte, 1<<20)), "k2"
+		o.Version, o.Built, o.Boot, o.BootName = "v0", 1, bytes.NewReader(slotstest.UsualBoot(t)), "k2"
 	}))
 	if err != nil {
 		t.Error(err)
