@@ -117,6 +117,12 @@ func boxTemplate(names []string, owner *x509.Certificate) *x509.Certificate {
 		{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)},
 		{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)},
 	}
+	// What is below a permitted name is permitted too, RFC 5280 says: with
+	// names = ["example.org"] that would be the boxes of others.
+	var below []string
+	for _, name := range names {
+		below = append(below, "."+name)
+	}
 	return &x509.Certificate{
 		SerialNumber:                newSerial(),
 		Subject:                     pkix.Name{CommonName: "TSES box " + names[0]},
@@ -129,6 +135,7 @@ func boxTemplate(names []string, owner *x509.Certificate) *x509.Certificate {
 		ExtKeyUsage:                 []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		PermittedDNSDomainsCritical: true,
 		PermittedDNSDomains:         names,
+		ExcludedDNSDomains:          below,
 		ExcludedIPRanges:            everyIP,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/x509/pkix"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -106,6 +107,8 @@ func TestStolenBoxCA(t *testing.T) {
 	}{
 		{"another box", x509.Certificate{DNSNames: []string{"tses-ffff.local"}}, "tses-ffff.local", x509.ExtKeyUsageServerAuth},
 		{"another box beside its own", x509.Certificate{DNSNames: []string{"tses-1a2b.local", "tses-ffff.local"}}, "tses-ffff.local", x509.ExtKeyUsageServerAuth},
+		{"a name below its own", x509.Certificate{DNSNames: []string{"tses-ffff.tses-1a2b.local"}}, "tses-ffff.tses-1a2b.local", x509.ExtKeyUsageServerAuth},
+		{"all names below its own", x509.Certificate{DNSNames: []string{"*.tses-1a2b.local"}}, "x.tses-1a2b.local", x509.ExtKeyUsageServerAuth},
 		{"an IPv4 address", x509.Certificate{IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)}}, "192.0.2.1", x509.ExtKeyUsageServerAuth},
 		{"an IPv6 address", x509.Certificate{IPAddresses: []net.IP{net.ParseIP("2001:db8::1")}}, "2001:db8::1", x509.ExtKeyUsageServerAuth},
 		{"an administrator", x509.Certificate{Subject: pkix.Name{CommonName: "admin", OrganizationalUnit: []string{"administrator"}}}, "", x509.ExtKeyUsageClientAuth},
@@ -242,6 +245,48 @@ func TestOpenBoxErrors(t *testing.T) {
 		spoil(files)
 		if _, err := OpenBox(writeBox(t, files), t.TempDir()); err == nil || !strings.Contains(err.Error(), "SD card") {
 			t.Errorf("%s: %v, want an error that says what to do", name, err)
+		}
+	}
+}
+
+// Clients are not all written in Go.
+func TestBoxWithOpenSSL(t *testing.T) {
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		if os.Getenv("TSES_TEST_ALL") == "1" {
+			t.Fatal("openssl is missing")
+		}
+		t.Skip("needs openssl")
+	}
+	owner, _, dir := newBox(t, "tses-1a2b", "lab.example")
+	b := openBox(t, dir, t.TempDir())
+	leaf := func(tmpl x509.Certificate) string {
+		cert, _, err := b.ca.sign(&tmpl, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "leaf.pem")
+		if err := os.WriteFile(path, encodeCert(cert.Raw), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	server := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	for _, tt := range []struct {
+		tmpl          x509.Certificate
+		purpose, name string
+		good          bool
+	}{
+		{x509.Certificate{DNSNames: b.Names(), ExtKeyUsage: server}, "sslserver", "tses-1a2b.local", true},
+		{x509.Certificate{DNSNames: b.Names(), ExtKeyUsage: server}, "sslserver", "lab.example", true},
+		{x509.Certificate{DNSNames: []string{"tses-ffff.local"}, ExtKeyUsage: server}, "sslserver", "tses-ffff.local", false},
+		{x509.Certificate{DNSNames: []string{"tses-ffff.lab.example"}, ExtKeyUsage: server}, "sslserver", "tses-ffff.lab.example", false},
+		{x509.Certificate{DNSNames: b.Names(), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, "sslclient", "tses-1a2b.local", false},
+	} {
+		out, err := exec.Command(openssl, "verify", "-CAfile", owner.CertificatePath(), "-untrusted", filepath.Join(dir, boxCAFile),
+			"-purpose", tt.purpose, "-verify_hostname", tt.name, leaf(tt.tmpl)).CombinedOutput()
+		if (err == nil) != tt.good {
+			t.Errorf("%s for %s: openssl says %v, want good %v\n%s", tt.purpose, tt.name, err, tt.good, out)
 		}
 	}
 }

@@ -13,6 +13,8 @@
 // it issued and what is revoked. A running TSES watches the registry, so that
 // a revocation ends live sessions without a restart.
 //
+// A [Box] is a TSES whose CA is elsewhere, with the owner who made its SD card.
+//
 // In the state directory:
 //
 //	ca.pem             the CA's certificate, which clients trust
