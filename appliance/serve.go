@@ -70,9 +70,7 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 		return err
 	}
 	srv.TLS = stp.TLSConfig(certificate, clients, srv.Gate, minVersion)
-	if doubtful := newDoubt(log); doubtful != nil {
-		stp.JudgeDates(srv.TLS, doubtful, log)
-	}
+	srv.Doubtful = newDoubt(log)
 	h := &heart{addr: ownAddress(ln.Addr()), cert: certificate, seids: g.SEIDs, log: log}
 	srv.Own = h.own
 	looking, enough := context.WithCancel(ctx)

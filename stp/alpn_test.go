@@ -62,3 +62,20 @@ func TestOtherProtocolsNeedCredentials(t *testing.T) {
 		}
 	}
 }
+
+// A clock that is not set changes nothing of the protocols.
+func TestProtocolByALPNInDoubt(t *testing.T) {
+	ts := stptest.Start(t, stptest.Options{
+		Handler: namer("racs"), Handlers: map[string]stp.Handler{"other/1": namer("other")}, Doubtful: func() bool { return true },
+	})
+	config := ts.TLS(ts.Credential("alice", access.User))
+	config.NextProtos = []string{"other/1"}
+	c, err := tls.Dial("tcp", ts.Addr, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got, err := io.ReadAll(c); string(got) != "other for alice" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}

@@ -9,17 +9,15 @@ import (
 	"github.com/cloud-of-se/tses/access"
 )
 
-// JudgeDates makes a configuration of [TLSConfig] judge the dates of client
-// certificates only as far as the clock can be trusted. doubtful is asked for
-// each client; while it says true, the real time is known to be no earlier than
-// the clock's, and nothing more.
+// judgeDates makes a configuration of [TLSConfig] judge the dates of client
+// certificates only as far as the clock can be trusted, for [Server.Doubtful].
 //
 // So a certificate that has expired by the clock has expired, and its holder is
 // not let in. One that is not valid yet by the clock may well be, and is taken;
 // whether one that has not expired by the clock has expired in truth cannot be
 // judged, and is not. Each of these is said in the log. When the clock has been
 // set, the gate's next look ends the sessions of those that had expired.
-func JudgeDates(c *tls.Config, doubtful func() bool, log *slog.Logger) {
+func judgeDates(c *tls.Config, doubtful func() bool, log *slog.Logger) {
 	certain := c.VerifyConnection
 	lenient := c.Clone()
 	lenient.ClientAuth = tls.RequireAnyClientCert // verified by verifyLater

@@ -101,7 +101,7 @@ func TestJudgeDates(t *testing.T) {
 					Certificates:     []tls.Certificate{ours.issue(t, x509.ExtKeyUsageServerAuth, time.Unix(0, 0), time.Now().Add(day))},
 					VerifyConnection: func(tls.ConnectionState) error { return nil },
 				}
-				JudgeDates(c, func() bool { return doubtful }, slog.New(slog.NewTextHandler(&log, nil)))
+				judgeDates(c, func() bool { return doubtful }, slog.New(slog.NewTextHandler(&log, nil)))
 				want := tt.certain
 				if doubtful {
 					want = tt.lenient
@@ -124,7 +124,7 @@ func TestJudgeDates(t *testing.T) {
 		Certificates:     []tls.Certificate{ours.issue(t, x509.ExtKeyUsageServerAuth, time.Unix(0, 0), time.Now().Add(day))},
 		VerifyConnection: func(tls.ConnectionState) error { return banned },
 	}
-	JudgeDates(c, func() bool { return true }, slog.New(slog.DiscardHandler))
+	judgeDates(c, func() bool { return true }, slog.New(slog.DiscardHandler))
 	if err := handshake(t, c, ours, tls.VersionTLS13, ours.issue(t, client, clock, clock.Add(day))); !errors.Is(err, banned) {
 		t.Errorf("a revoked one: %v", err)
 	}

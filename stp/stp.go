@@ -60,6 +60,11 @@ type Server struct {
 	// what is not here does not get in.
 	Handlers map[string]Handler
 
+	// Doubtful tells, for each client, whether this machine's clock is not
+	// set: the real time is no earlier then, and that is all that is known.
+	// Dates of certificates are judged accordingly. nil: it is always set.
+	Doubtful func() bool
+
 	// Own tells whether a connection from an address is the TSES's own, which
 	// looks whether it serves and has no credential. The log is silent on it.
 	// nil: there are none.
@@ -117,6 +122,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if len(s.Handlers) > 0 {
 		s.tls = s.TLS.Clone()
 		s.tls.NextProtos = slices.Sorted(maps.Keys(s.Handlers))
+	}
+	if s.Doubtful != nil {
+		s.tls = s.tls.Clone()
+		judgeDates(s.tls, s.Doubtful, s.Log)
 	}
 	s.live = make(map[*Session]context.CancelCauseFunc)
 	sessions, end := context.WithCancelCause(context.WithoutCancel(ctx))

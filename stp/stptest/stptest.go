@@ -29,6 +29,7 @@ type Options struct {
 	Handlers   map[string]stp.Handler // by ALPN
 	Limits     stp.Limits
 	MinVersion uint16    // of TLS; 0 is 1.3
+	Doubtful   func() bool
 	Log        io.Writer // nil: nowhere
 }
 
@@ -72,7 +73,7 @@ func Start(t testing.TB, o Options) *TSES {
 	clients.AddCert(authority.Certificate())
 	server := &stp.Server{
 		TLS:  stp.TLSConfig(func() (*tls.Certificate, error) { return cert, nil }, clients, gate, o.MinVersion),
-		Gate: gate, Policy: policy, Grid: g, Handler: o.Handler, Handlers: o.Handlers, Limits: o.Limits,
+		Gate: gate, Policy: policy, Grid: g, Handler: o.Handler, Handlers: o.Handlers, Limits: o.Limits, Doubtful: o.Doubtful,
 		Log: slog.New(slog.NewTextHandler(o.Log, nil)),
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
