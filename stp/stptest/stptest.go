@@ -28,7 +28,7 @@ type Options struct {
 	Handler    stp.Handler
 	Handlers   map[string]stp.Handler // by ALPN
 	Limits     stp.Limits
-	MinVersion uint16    // of TLS; 0 is 1.3
+	MinVersion uint16 // of TLS; 0 is 1.3
 	Doubtful   func() bool
 	Log        io.Writer // nil: nowhere
 }
