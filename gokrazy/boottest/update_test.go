@@ -155,7 +155,7 @@ func (u *updating) runs(slot string) {
 	if s := u.status(); s.Slot != slot || s.Trial {
 		u.t.Fatalf("slot %s runs, trial %v; want %s\n%s", s.Slot, s.Trial, slot, u.m.Console())
 	}
-	c, err := u.m.Dial(u.ctx)
+	c, err := racs.Dial(u.ctx, u.m.Addr(), u.config, racs.Options{})
 	if err != nil {
 		u.t.Fatal(err)
 	}
