@@ -389,8 +389,9 @@ func TestUpdateDoesNotBoot(t *testing.T) {
 	u.runs("A")
 }
 
-// Updates that boot and are not well: a TSES that crashes again and again, and
-// an init that hangs, with a hardware watchdog and without one.
+// Updates that boot and are not well: an init that hangs and is ended by the
+// watchdog, a TSES that crashes again and again and is judged by init, and an
+// init that does not judge, which the old one's guard sees.
 func TestUpdateIsNotWell(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*bound)
 	defer cancel()
@@ -402,7 +403,7 @@ func TestUpdateIsNotWell(t *testing.T) {
 	}{
 		{"init hangs", false, Options{Args: dog, Append: []string{"tses.starve=1"}}},
 		{"the TSES crashes", true, Options{Args: dog, Append: []string{"tses.fault=crash"}}},
-		{"init hangs, and there is no watchdog", true, Options{Append: []string{"tses.starve=1"}}},
+		{"init forgets the trial", true, Options{Args: dog, Append: []string{"tses.fault=forget"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.slow && os.Getenv("TSES_TEST_ALL") != "1" {

@@ -28,9 +28,12 @@ package trial
 import "time"
 
 const (
-	settle       = 10 * time.Second // how long the TSES has to be well on end
-	limit        = 90 * time.Second // from the start of init
-	guardTime    = 150 * time.Second
+	// settle is how long the TSES has to be well on end. It is much longer than
+	// the hardware watchdog's time, so that an init that does not feed it is not
+	// confirmed before it bites.
+	settle       = 2 * watchdogTime
+	limit        = 2 * time.Minute // from the start of init
+	guardTime    = 3 * time.Minute
 	watchdogTime = 15 * time.Second // the longest that a Raspberry Pi's can
 	pollEvery    = 2 * time.Second
 	consumeTime  = 2 * time.Minute // to read a slot of a slow card

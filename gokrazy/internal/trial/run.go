@@ -102,6 +102,7 @@ func (w *Watch) sayLast() {
 // Run confirms a trial, or ends it, and restarts the box when an update waits,
 // until the context is done.
 func (w *Watch) Run(ctx context.Context) {
+	misbehave(ctx)
 	began := time.Now()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()

@@ -184,13 +184,15 @@ func TestConfirm(t *testing.T) {
 		t.Errorf("told %+v", got)
 	}
 	began := time.Unix(1e9, 0)
-	for second, well := range []bool{false, true, true, false, true, true, true, true, true, true, true, true, true, true} {
-		w.well = well
-		if !w.watch.step(began.Add(time.Duration(second)*time.Second), began) || w.selected(slots.B) {
-			t.Fatalf("after %d s: selected %v, restarts %q", second, w.selected(slots.B), w.restarts)
+	// It is well from the second 2 on, but for the second 6.
+	const last = 8 * time.Second
+	for at := time.Duration(0); at < last+settle; at += pollEvery {
+		w.well = at >= 2*time.Second && at != 6*time.Second
+		if !w.watch.step(began.Add(at), began) || w.selected(slots.B) {
+			t.Fatalf("after %v: selected %v, restarts %q", at, w.selected(slots.B), w.restarts)
 		}
 	}
-	if !w.watch.step(began.Add(14*time.Second), began) || !w.selected(slots.B) {
+	if !w.watch.step(began.Add(last+settle), began) || !w.selected(slots.B) {
 		t.Errorf("well for %v: not selected", settle)
 	}
 	if got := w.told(); got.Trial || got.Other != w.watch.Card.device(slots.A) {
