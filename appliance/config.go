@@ -147,6 +147,9 @@ func (c config) check() error {
 	if err := c.Network.Check(); err != nil {
 		return err
 	}
+	if _, err := time.Parse(time.RFC3339, c.AcceptLostState); c.AcceptLostState != "" && err != nil {
+		return fmt.Errorf("accept_lost_state = %.40q: want the time that the log tells of the loss, such as \"2026-11-01T02:03:04Z\"", c.AcceptLostState)
+	}
 	for i, e := range c.Elements {
 		if e.SEID == "" {
 			return fmt.Errorf("element %d has no seid", i+1)

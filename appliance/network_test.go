@@ -12,6 +12,7 @@ func TestNetworkTable(t *testing.T) {
 		"[network]\naddress = \"192.168.1.20/24\"\ngateway = \"192.168.1.1\"\nntp = [\"pool.ntp.org\"]\n": "",
 		"[network]\naddress = \"192.168.1.20\"\n":                                                         "network.address",
 		"[network]\ngatewy = \"192.168.1.1\"\n":                                                           `did you mean "network.gateway"`,
+		"accept_lost_state = \"yes\"\n":                                                                   "the time that the log tells",
 		"accept_lost_stat = \"2026\"\n":                                                                   `did you mean "accept_lost_state"`,
 	} {
 		path := filepath.Join(t.TempDir(), "config.toml")
