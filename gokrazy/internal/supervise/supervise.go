@@ -140,6 +140,7 @@ func (d *Daemon) once(parent context.Context) error {
 	read.Close() // ends watch, if a child of the daemon still holds the pipe
 	end(nil)
 	<-watched
+	d.lastBeat.Store(nil) // what it has shown does not hold for the pause behind it
 	if cause := context.Cause(ctx); errors.Is(cause, errHangs) {
 		return cause
 	}

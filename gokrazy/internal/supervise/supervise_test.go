@@ -166,3 +166,19 @@ func TestMissingProgram(t *testing.T) {
 		t.Error("a daemon that cannot be started is healthy")
 	}
 }
+
+// One that has crashed is not well until it is started again, however lately it
+// was.
+func TestUnwellInThePause(t *testing.T) {
+	d, l := newDaemon(t, "crash")
+	d.Silence, d.First, d.Most = time.Hour, 300*time.Millisecond, time.Second
+	runUntil(t, d, l, "the pause behind a crash", func() bool {
+		if !strings.Contains(l.String(), "has ended by itself") {
+			return false
+		}
+		if d.Starts() == 1 && d.Healthy() {
+			t.Error("it is said to be well in the pause")
+		}
+		return true
+	})
+}
