@@ -51,7 +51,7 @@ func lock(ctx context.Context, t testing.TB) (free func()) {
 			t.Fatalf("lock %s: %v", f.Name(), err)
 		}
 		select {
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond): // others wait as well
 		case <-ctx.Done():
 			t.Fatalf("another test's machine runs: %v", ctx.Err())
 		}
