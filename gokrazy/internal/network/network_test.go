@@ -3,7 +3,6 @@
 package network
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -71,17 +70,16 @@ func run(t *testing.T, name string, args ...string) {
 
 // router starts a DHCP server at the other end of interface eth7. It is in a
 // network namespace of its own, as another machine would be.
-func router(t *testing.T) *bytes.Buffer {
+func router(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
-	log := new(bytes.Buffer)
 	script := fmt.Sprintf(`until ip link show peer7 >/dev/null 2>&1; do sleep 0.05; done
 ip addr add 10.9.0.1/24 dev peer7; ip link set peer7 up; ip link set lo up
 exec dnsmasq --no-daemon --conf-file=/dev/null --port=0 --interface=peer7 --dhcp-leasefile=%s --pid-file= --log-dhcp \
   --dhcp-range=10.9.0.50,10.9.0.60,2m --dhcp-option=option:router,10.9.0.1 --dhcp-option=option:dns-server,10.9.0.2 \
   --dhcp-option=option:ntp-server,10.9.0.3 --dhcp-option-force=58,6`, filepath.Join(dir, "leases"))
 	cmd := exec.Command("sh", "-c", script)
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -89,7 +87,6 @@ exec dnsmasq --no-daemon --conf-file=/dev/null --port=0 --interface=peer7 --dhcp
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	run(t, "ip", "link", "add", "eth7", "type", "veth", "peer", "name", "peer7")
 	run(t, "ip", "link", "set", "peer7", "netns", fmt.Sprint(cmd.Process.Pid))
-	return log
 }
 
 // start runs the network and returns what it was given, each time.
@@ -153,7 +150,7 @@ func TestDHCP(t *testing.T) {
 	resolv := filepath.Join(t.TempDir(), "resolv.conf")
 	given := start(t, Config{Resolv: resolv}) // before there is an interface
 	time.Sleep(200 * time.Millisecond)
-	log := router(t)
+	router(t)
 	first := next(t, given, 30*time.Second)
 	if first.Gateway != netip.MustParseAddr("10.9.0.1") || !slices.Equal(first.NTP, []netip.Addr{netip.MustParseAddr("10.9.0.3")}) {
 		t.Errorf("got %+v", first)
@@ -167,7 +164,6 @@ func TestDHCP(t *testing.T) {
 		t.Errorf("renewed as %v, was %v", again.Address, first.Address)
 	}
 	checkInterface(t, first.Address.String())
-	t.Logf("the router's log:\n%s", log)
 }
 
 func TestStatic(t *testing.T) {
