@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloud-of-se/tses/apdu"
 	"github.com/cloud-of-se/tses/stp/racs"
 )
 
@@ -31,7 +32,7 @@ func TestPowerCuts(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	confirmed, serial := 0, ""
+	confirmed, serial, spent := 0, "", false
 	for i := range cuts() {
 		m := Start(ctx, t, Options{Card: card, Disk: disk})
 		if i%3 == 2 { // while it starts
@@ -52,7 +53,14 @@ func TestPowerCuts(t *testing.T) {
 		} else {
 			serial = s
 		}
-		confirmed = known(ctx, t, client, confirmed)
+		confirmed = known(ctx, t, client, confirmed, spent)
+		if spent = i%3 == 1; spent { // a try that was answered stays spent
+			spend(ctx, t, client)
+			m.PowerCut()
+			_ = client.Close() // as below
+			t.Logf("cut %d: behind a wrong PIN", i)
+			continue
+		}
 		cut := time.AfterFunc(time.Duration(random.Int64N(int64(2*time.Second))), m.PowerCut)
 		before := confirmed
 		confirmed = changeUntilCut(ctx, t, client, confirmed)
@@ -67,7 +75,7 @@ func TestPowerCuts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known(ctx, t, client, confirmed)
+	known(ctx, t, client, confirmed, spent)
 	if err := client.Close(); err != nil {
 		t.Error(err)
 	}
@@ -79,11 +87,16 @@ func TestPowerCuts(t *testing.T) {
 }
 
 // known selects PIV and finds whether the card has the PIN that was confirmed
-// last, or the next one, whose confirmation the cut may have swallowed.
-func known(ctx context.Context, t *testing.T, client *racs.Client, confirmed int) int {
+// last, or the next one, whose confirmation the cut may have swallowed. spent
+// says that the cut came behind a wrong PIN.
+func known(ctx context.Context, t *testing.T, client *racs.Client, confirmed int, spent bool) int {
 	t.Helper()
 	usePIV(ctx, t, client)
 	card := piv{client, "soft1"}
+	left := card.send(ctx, []byte{0x00, 0x20, 0x00, 0x80})
+	if want := apdu.SW(0x63C2); left.err != nil || spent && left.sw != want {
+		t.Errorf("tries left: %04X, %v; a wrong PIN had been answered, want %04X", uint16(left.sw), left.err, uint16(want))
+	}
 	for _, n := range []int{confirmed, confirmed + 1} {
 		r := card.verify(ctx, pin(n))
 		if r.err != nil {
@@ -95,6 +108,15 @@ func known(ctx context.Context, t *testing.T, client *racs.Client, confirmed int
 	}
 	t.Fatalf("the card has neither the PIN that was confirmed last, number %d, nor the next", confirmed)
 	return 0
+}
+
+// spend spends one of the three tries for the PIN.
+func spend(ctx context.Context, t *testing.T, client *racs.Client) {
+	t.Helper()
+	r := piv{client, "soft1"}.verify(ctx, pin(999_999))
+	if r.err != nil || r.sw != 0x63C2 {
+		t.Errorf("VERIFY of a wrong PIN: %04X, %v, want 63C2", uint16(r.sw), r.err)
+	}
 }
 
 // changeUntilCut changes the PIN until there are no answers any more, and
