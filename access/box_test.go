@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cloud-of-se/tses/internal/needs"
 )
 
 // newBox makes an owner, and the files of a box of theirs.
@@ -253,10 +255,7 @@ func TestOpenBoxErrors(t *testing.T) {
 func TestBoxWithOpenSSL(t *testing.T) {
 	openssl, err := exec.LookPath("openssl")
 	if err != nil {
-		if os.Getenv("TSES_TEST_ALL") == "1" {
-			t.Fatal("openssl is missing")
-		}
-		t.Skip("needs openssl")
+		needs.Missing(t, "needs openssl")
 	}
 	owner, _, dir := newBox(t, "tses-1a2b", "lab.example")
 	b := openBox(t, dir, t.TempDir())

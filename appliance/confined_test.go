@@ -14,13 +14,14 @@ import (
 	"time"
 
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
+	"github.com/cloud-of-se/tses/internal/needs"
 )
 
 // TestConfined runs the appliance as an SD card does: without root, in its
 // cage, with a supervisor and a clock that is not set.
 func TestConfined(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("needs root, which is what it gives up")
+		needs.Missing(t, "needs root, which is what it gives up")
 	}
 	top := t.TempDir()
 	state, clock := filepath.Join(top, "state"), filepath.Join(top, "run", "clock")

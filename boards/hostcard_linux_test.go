@@ -15,6 +15,7 @@ import (
 
 	"github.com/cloud-of-se/tses/drivers"
 	"github.com/cloud-of-se/tses/drivers/iso7816"
+	"github.com/cloud-of-se/tses/internal/needs"
 )
 
 // pty is the name of a pseudo-terminal, which stands for a serial adapter.
@@ -22,7 +23,7 @@ func pty(t *testing.T) string {
 	t.Helper()
 	control, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		t.Skip("there are no pseudo-terminals here")
+		needs.Missing(t, "there are no pseudo-terminals here")
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cloud-of-se/tses/internal/needs"
 )
 
 func TestSink(t *testing.T) {
@@ -193,7 +195,7 @@ func TestReportSockets(t *testing.T) {
 // lead away.
 func TestGive(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("needs root, to give files away")
+		needs.Missing(t, "needs root, to give files away")
 	}
 	dir := t.TempDir()
 	state, foreign := filepath.Join(dir, "state"), filepath.Join(dir, "foreign")

@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cloud-of-se/tses/internal/needs"
 )
 
 // cage is what a child of the test program is told; the child confines itself
@@ -353,7 +355,7 @@ func TestWithoutEnter(t *testing.T) {
 
 func TestKeepCapability(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("needs root, to have capabilities")
+		needs.Missing(t, "needs root, to have capabilities")
 	}
 	c := newCage(t)
 	c.Rules.UID, c.Rules.GID, c.Rules.Keep = 7777, 7777, []int{unix.CAP_SYS_RAWIO}
@@ -367,7 +369,7 @@ func TestKeepCapability(t *testing.T) {
 // A user that cannot be changed to is an error, and nothing goes on as before.
 func TestEnterFails(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("needs root, to give it up")
+		needs.Missing(t, "needs root, to give it up")
 	}
 	c := newCage(t)
 	c.Rules.UID, c.Rules.GID = 7778, 7778

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/brutella/dnssd"
+
+	"github.com/cloud-of-se/tses/internal/needs"
 )
 
 // inside says that the test program runs in a network of its own.
@@ -32,11 +34,11 @@ func ownNetwork(t *testing.T) bool {
 	}
 	for _, program := range []string{"ip", "dnsmasq"} {
 		if _, err := exec.LookPath(program); err != nil {
-			unavailable(t, "needs "+program+" (Debian's iproute2 and dnsmasq-base)")
+			needs.Missing(t, "needs "+program+" (Debian's iproute2 and dnsmasq-base)")
 		}
 	}
 	if os.Getuid() != 0 {
-		unavailable(t, "needs root, for a network namespace of its own")
+		needs.Missing(t, "needs root, for a network namespace of its own")
 	}
 	exe, err := os.Executable()
 	if err != nil {
@@ -50,15 +52,6 @@ func ownNetwork(t *testing.T) bool {
 		t.Errorf("%v\n%s", err, out)
 	}
 	return false
-}
-
-// unavailable skips the test, and fails it where nothing may be skipped.
-func unavailable(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("TSES_TEST_ALL") != "" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
 }
 
 func run(t *testing.T, name string, args ...string) {
