@@ -76,10 +76,10 @@ func checkStatus(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// interrupt sends a signal to every program that runs in the background, as
-// soon as the fake server was reached.
+// interrupt sends a signal to every program that runs in the background, when
+// it has had the time to be busy, on a loaded machine too.
 func interrupt(ts *testscript.TestScript, neg bool, args []string) {
-	time.Sleep(300 * time.Millisecond) // the program has no other sign of being busy
+	time.Sleep(2 * time.Second) // the program has no other sign of being busy
 	for _, cmd := range ts.BackgroundCmds() {
 		if err := cmd.Process.Signal(os.Interrupt); err != nil {
 			ts.Fatalf("interrupt: %v", err)
