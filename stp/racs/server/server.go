@@ -7,9 +7,39 @@
 // are skipped up to its END. Memory is bounded by one line, one answer and one
 // response APDU.
 //
-// The answers and limits are those of racs.md's tables, kept in this package's
-// testdata as recorded sessions and in the tests as a table of differences to
-// them.
+// # Answers
+//
+// A status line is a sign, a class ([racs.Class]), a code ([racs.Verb]) and the
+// line of the request, counted from 1 without blank lines:
+//
+//	+001 000           an empty request
+//	+002 +003          GET-VERSION, SET-VERSION 0.3; another version -403, none -503
+//	+004 SEID ...      LIST: the SEIDs that exist for the credential
+//	+005               RESET SEID [WARM]
+//	+006 HEX           APDU SEID HEX [CONTINUE=SW] [MORE=SW1] [FETCH=CLAINSP1P2]
+//	-006               the status word is not the one that CONTINUE names
+//	+007 +008 +009     SHUTDOWN SEID, POWERON SEID, ECHO words
+//	+012               QUIT: the connection closes after this request's answer
+//	-100               unknown command; the connection stays
+//	-210 -211          SEN, GET-SEN: not implemented
+//	-300 -301 -302     a line outside of a request, BEGIN inside of one, a name longer
+//	                   than 64 bytes; the connection closes after the answer
+//	-3yz               the SE is powered off
+//	-4yz               no such SEID (for this credential), an unknown option
+//	-5yz               a parameter is missing or malformed, control bytes, a line too long
+//	-6yz               the credential may not send this; nothing reached the SE
+//	-7yz               in use by another session, and whose
+//	-8yz               the SE is not there, does not answer, or breaks its protocol
+//	-9yz               over the limit of commands or of the answer, or shutting down
+//
+// APPEND as the last word of a command keeps its result in the answer; that of
+// the last command is always there. The first error ends the request: the
+// results that were kept go out with it, and the lines up to END are skipped. A
+// command starts only while its largest possible result still fits into the
+// answer, so that no APDU that was executed loses its answer.
+//
+// Where the draft author's own server answers otherwise, package racstest has
+// the recording and the reason.
 package server
 
 import (
