@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -25,25 +26,33 @@ type Gate struct {
 	registry *Registry
 	now      func() time.Time
 	revoked  atomic.Pointer[map[string]bool] // serials
-	seen     os.FileInfo                     // the registry file that revoked is from
+
+	mu   sync.Mutex  // guards what follows
+	seen os.FileInfo // the registry file that revoked is from
+	news bool        // it was read, and Watch has not said so
 }
 
 // NewGate reads the registry.
 func NewGate(r *Registry) (*Gate, error) {
 	g := &Gate{registry: r, now: time.Now}
-	if _, err := g.refresh(); err != nil {
+	if err := g.refresh(); err != nil {
 		return nil, err
 	}
+	g.news = false
 	return g, nil
 }
 
 // Admit reads a verified certificate and tells by [ErrRevoked], [ErrExpired]
-// or [ErrNoPlane] that its holder is not let in.
+// or [ErrNoPlane] that its holder is not let in. It looks into the registry as
+// it is at this moment: who is revoked does not get in even a moment later.
 func (g *Gate) Admit(cert *x509.Certificate) (*Credential, error) {
 	c, err := FromCertificate(cert)
 	if err != nil {
 		return nil, err
 	}
+	// A registry that cannot be read leaves the last one in force; Watch, which
+	// meets the same error, tells of it.
+	_ = g.refresh()
 	return c, g.Check(c)
 }
 
@@ -71,27 +80,29 @@ func (g *Gate) Watch(ctx context.Context, recheck func(), failed func(error)) {
 			return
 		case <-tick.C:
 		}
-		changed, err := g.refresh()
+		err := g.refresh()
 		if err != nil && readable {
 			failed(err)
 		}
 		readable = err == nil
-		if changed || n%int(time.Second/watchInterval) == 0 {
+		if g.takeNews() || n%int(time.Second/watchInterval) == 0 {
 			recheck()
 		}
 	}
 }
 
 // refresh reads the registry if its file is another than the one last read.
-func (g *Gate) refresh() (changed bool, err error) {
+func (g *Gate) refresh() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	info, err := os.Stat(g.registry.path)
 	if err == nil && g.seen != nil && os.SameFile(info, g.seen) &&
 		info.ModTime().Equal(g.seen.ModTime()) && info.Size() == g.seen.Size() {
-		return false, nil
+		return nil
 	}
 	entries, err := g.registry.Entries()
 	if err != nil {
-		return false, fmt.Errorf("registry of credentials: %w", err)
+		return fmt.Errorf("registry of credentials: %w", err)
 	}
 	revoked := make(map[string]bool)
 	for _, e := range entries {
@@ -100,6 +111,15 @@ func (g *Gate) refresh() (changed bool, err error) {
 		}
 	}
 	g.revoked.Store(&revoked)
-	g.seen = info
-	return true, nil
+	g.seen, g.news = info, true
+	return nil
+}
+
+// takeNews tells once that the registry was read again.
+func (g *Gate) takeNews() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	news := g.news
+	g.news = false
+	return news
 }

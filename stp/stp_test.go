@@ -204,7 +204,7 @@ func TestNotLetIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(300 * time.Millisecond) // the gate looks for revocations every 250 ms
+	time.Sleep(10 * time.Millisecond) // for the other to expire
 	tests := []struct {
 		name  string
 		certs []tls.Certificate

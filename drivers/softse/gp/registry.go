@@ -71,6 +71,7 @@ func New(cfg Config) (*Registry, error) {
 	if _, err := io.ReadFull(cfg.Rand, r.serial[:]); err != nil {
 		return nil, fmt.Errorf("making the card's serial number: %w", err)
 	}
+	r.serial[0] &= 0x7F // there are tools that take it for a signed number
 	r.instances = []*Instance{{
 		AID: ISD, Module: DomainModule, Package: DomainPackage, Domain: ISD,
 		State: Personalized, Privileges: issuerPrivileges,
