@@ -20,17 +20,19 @@ func TestAppliance(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and starts the appliance")
 	}
-	dir := t.TempDir()
-	binary, state := filepath.Join(dir, "appliance"), filepath.Join(dir, "state")
+	binary := filepath.Join(t.TempDir(), "appliance")
 	if out, err := exec.Command("go", "build", "-o", binary, "../../appliance").CombinedOutput(); err != nil {
 		t.Fatalf("build the appliance: %v\n%s", err, out)
 	}
-	address := startAppliance(t, binary, state)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/appliance",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		// Each script has a TSES of its own: they run side by side, and an SE
+		// that one holds is in use for the others.
 		Setup: func(env *testscript.Env) error {
+			state := filepath.Join(env.WorkDir, "state")
+			address := startAppliance(t, binary, state)
 			env.Setenv("APPLIANCE", binary)
 			env.Setenv("STATE", state)
 			env.Setenv("GORACE", raceOptions)
