@@ -59,7 +59,7 @@ reset = "RTS"
 		Kernel: kernel, Program: cardvm.Build(t, "test", "-c", "."), Files: files,
 		Args: append(slices.Clone(cardvm.Virt), "-chardev", "file,id=log,path=log",
 			"-netdev", "user,id=net,restrict=on,hostfwd=tcp:"+addr+"-:"+guestPort+",guestfwd=tcp:"+guestLog+"-chardev:log",
-			"-device", "virtio-net-pci,netdev=net"),
+			"-device", "virtio-net-pci,netdev=net,romfile="),
 		Append: "ip=dhcp " + guestEnv + "=1",
 		Card:   cardsim.Options{Brain: brain, ATR: atr},
 	}, 2*bound)

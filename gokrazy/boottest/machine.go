@@ -139,7 +139,7 @@ func (m *Machine) arguments(o Options) ([]string, error) {
 	switch o.Board {
 	case Virt:
 		cmdline = append(cmdline, "console=ttyAMA0,115200")
-		nic = "virtio-net-pci,netdev=net"
+		nic = "virtio-net-pci,netdev=net,romfile="
 		args = append(args, "-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "256", "-serial", "stdio",
 			"-drive", "if=none,id=card,"+drive, "-device", "virtio-blk-pci,drive=card", "-device", "virtio-balloon-pci,id=balloon")
 	case Pi3:
@@ -150,7 +150,7 @@ func (m *Machine) arguments(o Options) ([]string, error) {
 		nic = "usb-net,netdev=net,mac=50:54:00:12:34:57"
 		args = append(args, "-M", "raspi3b", "-serial", "null", "-serial", "stdio", "-dtb", filepath.Join(m.dir, treeFile), "-drive", "if=sd,"+drive)
 	case UEFI:
-		nic = "virtio-net-pci,netdev=net"
+		nic = "virtio-net-pci,netdev=net,romfile="
 		args = append(args, "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "512", "-serial", "stdio", "-bios", o.firmware,
 			"-drive", "if=none,id=card,"+drive, "-device", "virtio-blk-pci,drive=card")
 	}
