@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cloud-of-se/tses/internal/vmlock"
 )
 
 // Board is a machine that QEMU emulates.
@@ -71,7 +73,7 @@ const guestPort = "7777"
 func Start(ctx context.Context, t testing.TB, o Options) *Machine {
 	t.Helper()
 	qemu := program(t)
-	free := lock(ctx, t)
+	free := vmlock.Take(t)
 	m := &Machine{card: o.Card, console: newConsole(), ended: make(chan struct{}), dir: t.TempDir()}
 	if o.Board == Pi3 {
 		if o.Disk == "" {

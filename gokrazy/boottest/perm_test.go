@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cloud-of-se/tses/gokrazy/internal/image"
+	"github.com/cloud-of-se/tses/internal/needs"
 	"github.com/cloud-of-se/tses/stp/racs"
 )
 
@@ -70,7 +71,7 @@ func e2fsck(t *testing.T) func(disk string) {
 	if err != nil {
 		path = "/usr/sbin/e2fsck" // not in everybody's PATH
 		if _, err := os.Stat(path); err != nil {
-			missing(t, "e2fsck is missing: apt-get install e2fsprogs")
+			needs.Missing(t, "e2fsck is missing: apt-get install e2fsprogs")
 		}
 	}
 	return func(disk string) {
