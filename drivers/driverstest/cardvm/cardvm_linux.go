@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cloud-of-se/tses/drivers/driverstest/cardsim"
+	"github.com/cloud-of-se/tses/internal/initrd"
 )
 
 const qemu = "qemu-system-aarch64"
@@ -108,7 +109,11 @@ func Start(t testing.TB, g Guest, life time.Duration) *Machine {
 	t.Helper()
 	notes, ended := make(chan string, 16), make(chan struct{})
 	m := &Machine{Notes: notes, Ended: ended, dir: t.TempDir()}
-	if err := os.WriteFile(m.File("initrd"), initrd(g.Program, g.Files), 0o600); err != nil {
+	files := make(map[string]initrd.File)
+	for name, data := range g.Files {
+		files[name] = initrd.File{Data: data}
+	}
+	if err := os.WriteFile(m.File("initrd"), initrd.Archive(g.Program, files), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	listener, err := net.Listen("unix", m.File("port"))

@@ -1,16 +1,22 @@
-package cardvm
+package initrd
 
 import (
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// TestInitrd reads an archive back: folders stand before what is in them, and
+// TestArchive reads an archive back: folders stand before what is in them, and
 // everything begins at a multiple of four bytes.
-func TestInitrd(t *testing.T) {
-	raw := initrd([]byte("program"), map[string][]byte{"state/keys/a": []byte("key"), "tses.toml": nil})
+func TestArchive(t *testing.T) {
+	raw := Archive([]byte("program"), map[string]File{
+		"state/keys/a": {Data: []byte("key")},
+		"tses.toml":    {},
+		"usr/bin/true": {Data: []byte("ELF"), Mode: 0o755},
+		"usr/bin/yes":  {Data: []byte("true"), Mode: fs.ModeSymlink},
+	})
 	var got []string
 	for rest := string(raw); rest != ""; {
 		var magic, size, length, ignored int
@@ -25,7 +31,8 @@ func TestInitrd(t *testing.T) {
 	}
 	want := []string{
 		"40700 dev ", "20666 dev/null ", "100700 init program",
-		"40700 state ", "40700 state/keys ", "100600 state/keys/a key", "100600 tses.toml ", "0 TRAILER!!! ",
+		"40700 state ", "40700 state/keys ", "100600 state/keys/a key", "100600 tses.toml ",
+		"40700 usr ", "40700 usr/bin ", "100755 usr/bin/true ELF", "120777 usr/bin/yes true", "0 TRAILER!!! ",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
