@@ -72,6 +72,11 @@
 //	dns       = ["192.168.1.1"]
 //	ntp       = ["pool.ntp.org"]    # asked before the servers that DHCP tells
 //
+//	[network.wifi]                  # in the place of Ethernet: WPA2 with AES
+//	ssid       = "lab"
+//	passphrase = "correct horse"    # or psk = "64 digits of hex", or open = true
+//	country    = "DE"               # default the rules that hold in all countries
+//
 //	[pcsc]
 //	readers = true                  # default false: serve every card in a reader of this host
 //

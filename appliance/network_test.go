@@ -12,6 +12,9 @@ func TestNetworkTable(t *testing.T) {
 		"[network]\naddress = \"192.168.1.20/24\"\ngateway = \"192.168.1.1\"\nntp = [\"pool.ntp.org\"]\n": "",
 		"[network]\naddress = \"192.168.1.20\"\n":                                                         "network.address",
 		"[network]\ngatewy = \"192.168.1.1\"\n":                                                           `did you mean "network.gateway"`,
+		"[network.wifi]\nssid = \"lab\"\npassphrase = \"correct horse\"\n":                                "",
+		"[network.wifi]\nssid = \"lab\"\n":                                                                "network.wifi: want one of",
+		"[network.wifi]\nsid = \"lab\"\n":                                                                 `did you mean "network.wifi.ssid"`,
 		"accept_lost_state = \"yes\"\n":                                                                   "the time that the log tells",
 		"accept_lost_stat = \"2026\"\n":                                                                   `did you mean "accept_lost_state"`,
 	} {

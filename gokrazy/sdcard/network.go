@@ -9,11 +9,12 @@ import (
 // Network is the table [network] of the configuration. All keys are optional;
 // without any, the first Ethernet interface gets its address by DHCP.
 type Network struct {
-	Interface string   `toml:"interface"` // "eth0"; default the first Ethernet interface
+	Interface string   `toml:"interface"` // "eth0"; default the first Ethernet interface, or the first of Wi-Fi
 	Address   string   `toml:"address"`   // "dhcp" (the default) or "192.168.1.20/24"
 	Gateway   string   `toml:"gateway"`   // with an address: "192.168.1.1"
 	DNS       []string `toml:"dns"`       // addresses; with DHCP in the place of what the server says
 	NTP       []string `toml:"ntp"`       // names or addresses; before those that DHCP tells
+	Wifi      Wifi     `toml:"wifi"`      // in the place of Ethernet
 }
 
 // DHCP says that the address comes from a server.
@@ -32,6 +33,9 @@ const maxServers = 8
 func (n Network) Check() error {
 	if n.Interface != "" && !interfaceName.MatchString(n.Interface) {
 		return fmt.Errorf("network.interface = %.40q: want a name such as \"eth0\"", n.Interface)
+	}
+	if err := n.Wifi.Check(); err != nil {
+		return err
 	}
 	if _, err := n.Prefix(); err != nil {
 		return err

@@ -43,6 +43,46 @@ func TestNetworkCheck(t *testing.T) {
 	}
 }
 
+func TestWifiCheck(t *testing.T) {
+	const secret = "correct horse"
+	psk := strings.Repeat("0aB1", 16)
+	for _, tt := range []struct {
+		name string
+		w    Wifi
+		want string // part of the error; "" for none
+	}{
+		{"nothing", Wifi{}, ""},
+		{"passphrase", Wifi{SSID: "lab", Passphrase: secret, Country: "DE"}, ""},
+		{"longest", Wifi{SSID: strings.Repeat("é", 16), Passphrase: strings.Repeat("~", 63)}, ""},
+		{"key", Wifi{SSID: "lab", PSK: psk}, ""},
+		{"open", Wifi{SSID: "lab", Open: true}, ""},
+		{"neither", Wifi{SSID: "lab"}, "network.wifi: want one of"},
+		{"open and a passphrase", Wifi{SSID: "lab", Open: true, Passphrase: secret}, "network.wifi: want one of"},
+		{"passphrase and key", Wifi{SSID: "lab", PSK: psk, Passphrase: secret}, "network.wifi: want one of"},
+		{"no name", Wifi{Passphrase: secret}, "network.wifi.ssid"},
+		{"long name", Wifi{SSID: strings.Repeat("é", 17), Passphrase: secret}, "network.wifi.ssid"},
+		{"short", Wifi{SSID: "lab", Passphrase: secret[:7]}, "network.wifi.passphrase"},
+		{"long", Wifi{SSID: "lab", Passphrase: strings.Repeat(secret, 5)}, "network.wifi.passphrase"},
+		{"not ASCII", Wifi{SSID: "lab", Passphrase: secret + "é"}, "network.wifi.passphrase"},
+		{"odd key", Wifi{SSID: "lab", PSK: psk[1:]}, "network.wifi.psk"},
+		{"short key", Wifi{SSID: "lab", PSK: psk[2:]}, "network.wifi.psk"},
+		{"key of other digits", Wifi{SSID: "lab", PSK: strings.Repeat("xy", 32)}, "network.wifi.psk"},
+		{"country", Wifi{SSID: "lab", Passphrase: secret, Country: "Germany"}, "network.wifi.country"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := Network{Wifi: tt.w}.Check()
+			if (err == nil) != (tt.want == "") || err != nil && !strings.HasPrefix(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			for _, s := range []string{tt.w.Passphrase, tt.w.PSK} {
+				if err != nil && s != "" && strings.Contains(err.Error(), s) {
+					t.Errorf("%q tells the secret", err)
+				}
+			}
+		})
+	}
+}
+
 func TestClockState(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "run", "clock")
 	if s, err := ReadClockState(path); s != ClockFloor || !errors.Is(err, fs.ErrNotExist) {
