@@ -1,12 +1,18 @@
 // Command gokrazy makes the image of an SD card for a Raspberry Pi 3, 4, CM4 or
 // Zero 2 W that boots into a TSES.
 //
-//	go run ./gokrazy -o tses.img [-board NAME] [-config FILE] [-owner DIR] [-name NAME] [-boot NAME]
+//	go run ./gokrazy -o tses.img [-board NAME] [-config FILE] [-owner DIR] [-name NAME] [-boot NAME] [-wifi-firmware DIR]
 //
 // It needs Go, on Linux or macOS, and nothing else. -config is the
 // configuration of the TSES, as command appliance documents it. -board says
 // which Raspberry Pi it is for, such as 4b, where the configuration has chips
 // on its buses; else the card fits all of them.
+//
+// A box is connected by Ethernet unless the configuration has [network.wifi].
+// The firmware of a Wi-Fi chip is its maker's, and no part of this project: it
+// is taken from /lib/firmware of the machine that makes the card, where Debian
+// and Raspberry Pi OS put it with the package firmware-brcm80211 (and the rules
+// of a country with wireless-regdb), or from the directory of -wifi-firmware.
 //
 // Beside tses.img it writes tses.update, signed by the owner: what the card
 // holds, for this box when it runs already. "racs update tses.update" sends it;
@@ -45,10 +51,10 @@
 //
 // Who listens or stands in between: TLS 1.3 with certificates on both sides.
 //
-// Who steals a card, or an image: has the box CA's key, the server's key, and
-// the state of the software SEs. With that they can pretend to be this one box
-// until the owner's clients stop asking for its name. They cannot pretend to be
-// another: the box CA has X.509 name constraints with this box's names alone
+// Who steals a card, or an image: has the box CA's key, the server's key, the
+// state of the software SEs, and the key of the Wi-Fi network where there is
+// one. With that they can pretend to be this one box until the owner's clients
+// stop asking for its name. They cannot pretend to be another: the box CA has X.509 name constraints with this box's names alone
 // and without any IP address. They cannot make a credential: the box CA's
 // extended key usage is that of servers, and path length 0 leaves no CA below
 // it. The owner's CA key never was on the card. A chip on a bus keeps its keys
@@ -105,6 +111,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&o.Board, "board", "", "the `model` of Raspberry Pi, for chips on its buses: 3b, 4b, cm4, zero2w ...")
 	fs.StringVar(&o.Config, "config", "", "the configuration `file` of the TSES")
 	fs.StringVar(&o.Boot, "boot", "", "let the update bring the boot partition too, under this `name`")
+	fs.StringVar(&o.WifiFirmware, "wifi-firmware", "", "for Wi-Fi: the `directory` with brcm/brcmfmac43455-sdio.bin and the like, default /lib/firmware")
 	verbose := fs.Bool("v", false, "show what the packer says")
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return exitOK
@@ -112,7 +119,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	if o.Output == "" || fs.NArg() > 0 {
-		fmt.Fprintln(stderr, "usage: go run ./gokrazy -o FILE [-board NAME] [-config FILE] [-owner DIR] [-name NAME] [-boot NAME] [-v]")
+		fmt.Fprintln(stderr, "usage: go run ./gokrazy -o FILE [-board NAME] [-config FILE] [-owner DIR] [-name NAME] [-boot NAME] [-wifi-firmware DIR] [-v]")
 		return exitUsage
 	}
 	if *verbose {

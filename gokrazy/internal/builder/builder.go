@@ -36,6 +36,9 @@ type Options struct {
 	Name       string // of the box; "" is a new one with a random name
 	Board      string // the model of Raspberry Pi, for chips on its buses; "" for none
 	Config     string // the configuration file; "" for the defaults
+	// WifiFirmware is the directory with the Wi-Fi chip's firmware; "" is this
+	// machine's own.
+	WifiFirmware string
 	// Tags are build tags of init and the TSES: cards for tests have some.
 	Tags []string
 	// Boot is the name of the boot partition that the update brings; "" is an

@@ -15,6 +15,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/cloud-of-se/tses/boards"
+	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
 
 // configuration is what of the TSES's configuration matters for the card.
@@ -24,13 +25,15 @@ type configuration struct {
 	Access struct {
 		Trust []string `toml:"trust"`
 	} `toml:"access"`
+	Network  sdcard.Network `toml:"network"`
 	Elements []struct {
 		SEID string `toml:"seid"`
 		boards.Element
 	} `toml:"element"`
 
-	files    map[string]string // for the card's /etc/tses
-	firmware boards.Firmware
+	files        map[string]string // for the card's /etc/tses
+	firmware     boards.Firmware
+	wifiFirmware map[string][]byte // for the card's /lib/firmware
 }
 
 const (
@@ -51,7 +54,7 @@ func (b *build) readConfiguration(ctx context.Context) error {
 		}
 	}
 	if b.Config == "" {
-		return nil
+		return b.wifi()
 	}
 	path, err := filepath.Abs(b.Config)
 	if err != nil {
@@ -76,6 +79,9 @@ func (b *build) readConfiguration(ctx context.Context) error {
 	}
 	if err := b.trusted(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("%s: access.trust: %w", b.Config, err)
+	}
+	if err := b.wifi(); err != nil {
+		return fmt.Errorf("%s: %w", b.Config, err)
 	}
 	return b.wire()
 }

@@ -43,6 +43,7 @@ type packageConfig struct {
 	GoBuildFlags      []string
 	GoBuildTags       []string          `json:",omitempty"`
 	ExtraFileContents map[string]string `json:",omitempty"`
+	ExtraFilePaths    map[string]string `json:",omitempty"` // of the card: relative to the instance
 }
 
 // instanceConfig says that there are init and the TSES and no more: no packages
@@ -69,6 +70,11 @@ func (b *build) instanceConfig() (*instanceConfig, error) {
 		FirmwarePackage:      firmwarePkg,
 		KernelExtraArgs:      []string{"quiet"}, // a serial console takes its time for every line
 		BootloaderExtraLines: b.config.firmware.Lines,
+	}
+	if len(b.config.wifiFirmware) > 0 {
+		first := c.PackageConfig[initPkg]
+		first.ExtraFilePaths = map[string]string{cardFirmware: wifiFirmwareDir}
+		c.PackageConfig[initPkg] = first
 	}
 	c.Update.NoPassword = true
 	c.InternalCompatibilityFlags.InitPkg = initPkg
@@ -108,6 +114,7 @@ func (b *build) cardFiles() (map[string]string, error) {
 //
 //	tses/config.json
 //	tses/builddir/go.mod, go.sum   pins of kernel and firmware, and the project's own
+//	tses/wifi-firmware             what the Wi-Fi chip is given, where there is Wi-Fi
 //	src                            the project, as a link
 //
 // The compiler records paths relative to builddir in the programs. They are the
@@ -135,6 +142,9 @@ func (b *build) writeInstance() error {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			return err
 		}
+	}
+	if err := b.writeWifiFirmware(dir); err != nil {
+		return err
 	}
 	return os.Symlink(b.Repository, filepath.Join(b.work, "src"))
 }
