@@ -246,7 +246,7 @@ func (c *card) take(a arrival) {
 		return
 	}
 	b, bad := c.decode(a.frame)
-	if r := c.wire.readerETU(); c.etu/r > 1.02 || c.etu/r < 0.98 || a.garbled {
+	if !c.wire.fits(c.etu) || a.garbled {
 		bad = true
 	}
 	c.checkGuard(a.lead, bad)

@@ -31,6 +31,7 @@ func Attach(stream io.ReadWriteCloser, opts Options, note func(text string)) (*S
 	}
 	s := &Stream{pump: newPump(slot, stream), note: note}
 	s.look, s.strip = s.assume, s.obey
+	s.wire.anyRate = true // a reset changes the card's before anybody looks again
 	s.start()
 	return s, nil
 }
@@ -38,7 +39,8 @@ func Attach(stream io.ReadWriteCloser, opts Options, note func(text string)) (*S
 // Close ends the card.
 func (s *Stream) Close() error { return s.stop() }
 
-// assume: a stream has no rate, so it is always the right one.
+// assume: a stream has no rate, so it is always the right one. What the terminal
+// sends takes the time that it has with it.
 func (s *Stream) assume() { s.wire.mode.Rate = int(math.Round(1e9 / s.card.etu)) }
 
 // obey takes frames out of what came.

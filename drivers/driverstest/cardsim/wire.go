@@ -32,12 +32,20 @@ type wire struct {
 	toReader []arrival     // in order
 	noise    func(Transit) Damage
 	noEcho   bool
+	anyRate  bool // the terminal's UART has the rate of the card, whatever it is
 }
 
 func (w *wire) now() time.Duration { return time.Since(w.epoch) }
 
 // readerETU is the terminal's elementary time unit in nanoseconds.
 func (w *wire) readerETU() float64 { return 1e9 / float64(w.mode.Rate) }
+
+// fits tells whether the terminal's UART can receive characters of this
+// elementary time unit, and the card those of the UART.
+func (w *wire) fits(etu float64) bool {
+	ratio := etu / w.readerETU()
+	return w.anyRate || ratio <= 1.02 && ratio >= 0.98
+}
 
 func after(t time.Duration, etus, etu float64) time.Duration {
 	return t + time.Duration(etus*etu+0.5)
@@ -79,9 +87,7 @@ func (w *wire) fromCard(lead time.Duration, f frame, etu float64) {
 	a := arrival{lead: lead, at: after(lead, seenAfter, etu), frame: f}
 	damage := w.damage(Transit{Byte: byte(f)})
 	a.frame ^= frame(damage.Flip)
-	if r := w.readerETU(); etu/r > 1.02 || etu/r < 0.98 {
-		a.garbled = true
-	}
+	a.garbled = !w.fits(etu)
 	for i := range w.toCard { // the terminal talks too
 		if near(w.toCard[i].lead, lead, etu) {
 			w.toCard[i].garbled, a.garbled = true, true
