@@ -4,3 +4,6 @@ package main
 
 // misbehave is for tests of the SD card.
 func misbehave() {}
+
+// otherMachine is for tests of the SD card: nil is this machine.
+func otherMachine() *machine { return nil }

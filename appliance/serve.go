@@ -37,6 +37,9 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 	if err := judgeLoss(c, f.state, log); err != nil {
 		return err
 	}
+	if f.machine == nil {
+		f.machine = otherMachine()
+	}
 	g, closeElements, err := openElements(c, f.state, f.machine, log)
 	if err != nil {
 		return err

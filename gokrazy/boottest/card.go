@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/cloud-of-se/tses/gokrazy/internal/builder"
-	"github.com/cloud-of-se/tses/gokrazy/internal/image"
 )
 
 // Card is an image, its box and the owner.
@@ -116,38 +115,3 @@ func copySparse(to io.WriterAt, from *os.File) error {
 		}
 	}
 }
-
-// firmware is what a machine's firmware does with a disk: it takes from the boot
-// partition, as it is now, the kernel, the device tree of a Raspberry Pi 3, and
-// the command line but for the console, since QEMU's is another.
-func firmware(disk, dir string) (cmdline []string, err error) {
-	im, err := image.Open(disk, false)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, im.Close()) }()
-	for _, name := range []string{kernelFile, treeFile} {
-		content, err := im.BootFile(name)
-		if err != nil {
-			return nil, err
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			return nil, err
-		}
-	}
-	text, err := im.BootFile("cmdline.txt")
-	if err != nil {
-		return nil, err
-	}
-	for _, word := range strings.Fields(string(text)) {
-		if !strings.HasPrefix(word, "console=") {
-			cmdline = append(cmdline, word)
-		}
-	}
-	return cmdline, nil
-}
-
-const (
-	kernelFile = "vmlinuz"
-	treeFile   = "bcm2710-rpi-3-b.dtb"
-)

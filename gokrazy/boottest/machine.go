@@ -48,6 +48,9 @@ type Options struct {
 	Life time.Duration
 	// NoNetwork leaves out the network interface.
 	NoNetwork bool
+	// Port is a socket that a Pi3's first UART is connected to, where one waits
+	// for it: a card reader's place. The card's config.txt decides who has it.
+	Port string
 
 	firmware string // of UEFI
 }
@@ -128,7 +131,7 @@ func (m *Machine) arguments(o Options) ([]string, error) {
 	if disk == "" {
 		disk = o.Card.Image
 	}
-	cmdline, err := firmware(disk, m.dir)
+	cmdline, err := firmware(disk, m.dir, o)
 	if err != nil {
 		return nil, err
 	}
@@ -145,12 +148,16 @@ func (m *Machine) arguments(o Options) ([]string, error) {
 		args = append(args, "-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "256", "-serial", "stdio",
 			"-drive", "if=none,id=card,"+drive, "-device", "virtio-blk-pci,drive=card", "-device", "virtio-balloon-pci,id=balloon")
 	case Pi3:
-		// Without the firmware, which would give it to the console, the first
-		// UART is Bluetooth's. QEMU's watchdog resets the machine when Linux
-		// looks at it. An address without the local bit makes it eth0.
+		// The console is on the second UART, which a card that is told so would
+		// not have. QEMU's watchdog resets the machine when Linux looks at it. An
+		// address without the local bit makes it eth0.
+		port := "null"
+		if o.Port != "" {
+			port = "unix:" + o.Port
+		}
 		cmdline = append(cmdline, "console=ttyS0,115200", "8250.nr_uarts=1", "initcall_blacklist=bcm2835_wdt_driver_init")
 		nic = "usb-net,netdev=net,mac=50:54:00:12:34:57"
-		args = append(args, "-M", "raspi3b", "-serial", "null", "-serial", "stdio", "-dtb", filepath.Join(m.dir, treeFile), "-drive", "if=sd,"+drive)
+		args = append(args, "-M", "raspi3b", "-serial", port, "-serial", "stdio", "-dtb", filepath.Join(m.dir, treeFile), "-drive", "if=sd,"+drive)
 	case UEFI:
 		nic = "virtio-net-pci,netdev=net,romfile="
 		args = append(args, "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "512", "-serial", "stdio", "-bios", o.firmware,
