@@ -15,6 +15,7 @@ import (
 
 	"github.com/cloud-of-se/tses/drivers/driverstest/cardsim"
 	"github.com/cloud-of-se/tses/internal/initrd"
+	"github.com/cloud-of-se/tses/internal/vmlock"
 )
 
 const qemu = "qemu-system-aarch64"
@@ -104,9 +105,10 @@ type Machine struct {
 }
 
 // Start boots the guest. The machine is stopped with the test, or when life is
-// over.
+// over. Other tests with a machine wait until the test ends.
 func Start(t testing.TB, g Guest, life time.Duration) *Machine {
 	t.Helper()
+	vmlock.Take(t)
 	notes, ended := make(chan string, 16), make(chan struct{})
 	m := &Machine{Notes: notes, Ended: ended, dir: t.TempDir()}
 	files := make(map[string]initrd.File)
