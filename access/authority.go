@@ -247,15 +247,11 @@ func (a *Authority) ServerCertificate(names []string) (*tls.Certificate, error) 
 	return &pair, err
 }
 
-// serves tells whether a server certificate will do for a while.
+// serves tells whether a server certificate of this CA is for all of the names
+// and will do for a while.
 func (a *Authority) serves(cert *x509.Certificate, names []string) bool {
-	return a.covers(cert, names) && time.Until(cert.NotAfter) > renewAhead
-}
-
-// covers tells whether a certificate of this CA is for all of the names.
-func (a *Authority) covers(cert *x509.Certificate, names []string) bool {
 	covered := !slices.ContainsFunc(names, func(name string) bool { return cert.VerifyHostname(name) != nil })
-	return covered && cert.CheckSignatureFrom(a.cert) == nil
+	return covered && cert.CheckSignatureFrom(a.cert) == nil && time.Until(cert.NotAfter) > renewAhead
 }
 
 // sign completes the template, whose validity begins now unless it says

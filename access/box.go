@@ -84,12 +84,34 @@ func (a *Authority) IssueBox(name string, more []string, old *BoxIdentity) (*Box
 	if err != nil {
 		return nil, fmt.Errorf("box %s: certificate: %w", name, err)
 	}
+	if err := a.probe(names, der, key); err != nil {
+		return nil, fmt.Errorf("box %s: its CA could sign nothing that clients take: %w; choose other names", name, err)
+	}
 	keyPEM, err := encodeKey(key)
 	return &BoxIdentity{Names: names, CertPEM: encodeCert(der), KeyPEM: keyPEM}, err
 }
 
+// probe signs a server certificate with a new box CA and judges it as clients
+// will: what is wrong with the names, whatever it is, is found where the card is
+// made, and not where the box cannot be reached any more.
+func (a *Authority) probe(names []string, der []byte, key crypto.Signer) error {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return err
+	}
+	leaf, both, err := (&Authority{cert: cert, key: key}).sign(serverTemplate(names, cert), caLife)
+	clear(both)
+	if err != nil {
+		return err
+	}
+	return checkServer(leaf, cert, a.cert, names)
+}
+
 // BoxNames are the DNS names of a box: its own, that in the domain local, and
-// more. There are no IP addresses among them: those of a box change.
+// more. There are no IP addresses among them: those of a box change. None is
+// below another: a box CA may not sign what is below its names, and a subtree
+// that is excluded counts for more than one that is permitted (RFC 5280,
+// 4.2.1.10), so that no name at all would be good.
 func BoxNames(name string, more []string) ([]string, error) {
 	if err := CheckBoxName(name); err != nil {
 		return nil, err
@@ -100,12 +122,21 @@ func BoxNames(name string, more []string) ([]string, error) {
 		if net.ParseIP(dns) != nil || !dnsName.MatchString(dns) {
 			return nil, fmt.Errorf("box %s: %.80q is no DNS name; clients that know an IP address alone say which box they want by its name", name, dns)
 		}
-		if !slices.Contains(names, dns) {
-			names = append(names, dns)
+		if slices.Contains(names, dns) {
+			continue
 		}
+		for _, other := range names {
+			if below(dns, other) || below(other, dns) {
+				return nil, fmt.Errorf("box %s: of the names %s and %s one is below the other, and a box may have none below its own; leave one of the two out", name, other, dns)
+			}
+		}
+		names = append(names, dns)
 	}
 	return names, nil
 }
+
+// below tells whether a DNS name is in the domain of another.
+func below(name, domain string) bool { return strings.HasSuffix(name, "."+domain) }
 
 var dnsName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 
@@ -119,9 +150,9 @@ func boxTemplate(names []string, owner *x509.Certificate) *x509.Certificate {
 	}
 	// What is below a permitted name is permitted too, RFC 5280 says: with
 	// names = ["example.org"] that would be the boxes of others.
-	var below []string
+	var domains []string
 	for _, name := range names {
-		below = append(below, "."+name)
+		domains = append(domains, "."+name)
 	}
 	return &x509.Certificate{
 		SerialNumber:                newSerial(),
@@ -135,7 +166,7 @@ func boxTemplate(names []string, owner *x509.Certificate) *x509.Certificate {
 		ExtKeyUsage:                 []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		PermittedDNSDomainsCritical: true,
 		PermittedDNSDomains:         names,
-		ExcludedDNSDomains:          below,
+		ExcludedDNSDomains:          domains,
 		ExcludedIPRanges:            everyIP,
 	}
 }
@@ -225,12 +256,15 @@ func (b *Box) Certificate() *x509.Certificate { return b.owner }
 func (b *Box) Registry() *Registry { return b.ca.Registry() }
 
 // ServerCertificate returns the box's server certificate for its names, with
-// the box CA's behind it. On the first run the box makes key and certificate.
-// It is valid as long as the box CA: the box's clock plays no part in it.
+// the box CA's behind it. On the first run the box makes key and certificate,
+// and makes others where the ones that are there are not for just the names that
+// its card gives it: names come and go with updates, and a certificate that has
+// one more than the box CA is permitted is good for none of them. It is valid as
+// long as the box CA: the box's clock plays no part in it.
 func (b *Box) ServerCertificate() (*tls.Certificate, error) {
 	path := filepath.Join(b.ca.dir, serverFile)
 	pair, err := tls.LoadX509KeyPair(path, path)
-	if err != nil || !b.ca.covers(pair.Leaf, b.names) {
+	if err != nil || checkServer(pair.Leaf, b.ca.cert, b.owner, b.names) != nil {
 		if pair, err = b.newServerCertificate(path); err != nil {
 			return nil, fmt.Errorf("server certificate: %w", err)
 		}
@@ -240,20 +274,69 @@ func (b *Box) ServerCertificate() (*tls.Certificate, error) {
 }
 
 func (b *Box) newServerCertificate(path string) (tls.Certificate, error) {
-	_, both, err := b.ca.sign(&x509.Certificate{
-		Subject:     pkix.Name{CommonName: "TSES " + b.names[0]},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames:    b.names,
-		NotBefore:   b.ca.cert.NotBefore,
-	}, caLife)
+	leaf, both, err := b.ca.sign(serverTemplate(b.names, b.ca.cert), caLife)
 	defer clear(both)
 	if err != nil {
 		return tls.Certificate{}, err
+	}
+	if err := checkServer(leaf, b.ca.cert, b.owner, b.names); err != nil {
+		return tls.Certificate{}, fmt.Errorf("%s is not for the names in %s: %w; make the SD card again", boxCAFile, boxNameFile, err)
 	}
 	if err := writeFile(path, both, 0o600); err != nil {
 		return tls.Certificate{}, err
 	}
 	return tls.X509KeyPair(both, both)
+}
+
+// serverTemplate is the server certificate of a box.
+func serverTemplate(names []string, ca *x509.Certificate) *x509.Certificate {
+	return &x509.Certificate{
+		Subject:     pkix.Name{CommonName: "TSES " + names[0]},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames:    names,
+		NotBefore:   ca.NotBefore,
+	}
+}
+
+// errNames says that a server certificate is for others than it has to be for.
+var errNames = errors.New("not for the names of the box")
+
+// checkServer tells what keeps clients that trust the owner alone from taking a
+// box's server certificate, for any of its names.
+func checkServer(leaf, ca, owner *x509.Certificate, names []string) error {
+	if !slices.Equal(leaf.DNSNames, names) {
+		return fmt.Errorf("%w: it is for %s", errNames, strings.Join(leaf.DNSNames, ", "))
+	}
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(owner)
+	between.AddCert(ca)
+	for _, name := range names {
+		_, err := leaf.Verify(x509.VerifyOptions{
+			DNSName: name, Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+			CurrentTime: leaf.NotBefore, // a box may not know the time
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckChain tells what keeps clients that trust the owner alone from taking the
+// chain that a server shows for that of this box.
+func (b *Box) CheckChain(chain [][]byte) error {
+	if len(chain) != 2 {
+		return fmt.Errorf("a chain of %d certificates, want the box's and its CA's", len(chain))
+	}
+	leaf, err := x509.ParseCertificate(chain[0])
+	if err != nil {
+		return err
+	}
+	ca, err := x509.ParseCertificate(chain[1])
+	if err != nil {
+		return err
+	}
+	return checkServer(leaf, ca, b.owner, b.names)
 }
 
 // SameBox tells whether an identity is already the one that IssueBox would
@@ -264,7 +347,8 @@ func (a *Authority) SameBox(b *BoxIdentity, name string, more []string) bool {
 		return false
 	}
 	cert, err := decodeCert(b.CertPEM)
-	if err != nil || cert.CheckSignatureFrom(a.cert) != nil {
+	// What it says of its names may be older than its certificate, or newer.
+	if err != nil || cert.CheckSignatureFrom(a.cert) != nil || !slices.Equal(names, cert.PermittedDNSDomains) {
 		return false
 	}
 	key, err := decodeKey(b.KeyPEM)

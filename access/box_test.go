@@ -97,6 +97,98 @@ func TestBoxServerCertificate(t *testing.T) {
 	}
 }
 
+// A box that is given other names, and then its old ones again, is reached by
+// just those each time.
+func TestBoxIsRenamed(t *testing.T) {
+	owner, id, dir := newBox(t, "tses-1a2b", "lab.example")
+	state := t.TempDir()
+	dirs := map[string]string{"with lab.example": dir}
+	for what, more := range map[string][]string{"without": nil, "with two": {"lab.example", "other.example"}, "in another order": {"other.example", "lab.example"}} {
+		next, err := owner.IssueBox("tses-1a2b", more, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dirs[what] = writeBox(t, next.Files(owner, nil))
+	}
+	// A card with the same names, whose CA was made anew.
+	anew, err := owner.IssueBox("tses-1a2b", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirs["anew"] = writeBox(t, anew.Files(owner, nil))
+	for _, what := range []string{"with lab.example", "without", "anew", "with lab.example", "with two", "with lab.example", "in another order", "without"} {
+		b := openBox(t, dirs[what], state)
+		cert, err := b.ServerCertificate()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		for _, name := range b.Names() {
+			if err := verify(owner, cert.Certificate, name, x509.ExtKeyUsageServerAuth); err != nil {
+				t.Errorf("%s: as %s: %v", what, name, err)
+			}
+		}
+		if err := b.CheckChain(cert.Certificate); err != nil {
+			t.Errorf("%s: CheckChain: %v", what, err)
+		}
+		if got := cert.Leaf.DNSNames; !slices.Equal(got, b.Names()) {
+			t.Errorf("%s: it is for %q, want %q", what, got, b.Names())
+		}
+		again, err := openBox(t, dirs[what], state).ServerCertificate()
+		if err != nil || !slices.Equal(again.Certificate[0], cert.Certificate[0]) {
+			t.Errorf("%s: the second start made another server certificate, %v", what, err)
+		}
+	}
+}
+
+// A chain that clients refuse is no chain for the box itself either.
+func TestCheckChain(t *testing.T) {
+	owner, id, dir := newBox(t, "tses-1a2b", "lab.example")
+	b := openBox(t, dir, t.TempDir())
+	good, err := b.ServerCertificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fewer, err := owner.IssueBox("tses-1a2b", nil, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fewerCA, err := decodeCert(fewer.CertPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, _, err := b.ca.sign(&x509.Certificate{DNSNames: b.names, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, other := newBox(t, "tses-1a2b", "lab.example")
+	stranger, err := openBox(t, other, t.TempDir()).ServerCertificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name  string
+		chain [][]byte
+		good  bool
+	}{
+		{"its own", good.Certificate, true},
+		{"a CA for fewer names", [][]byte{good.Certificate[0], fewerCA.Raw}, false},
+		{"a client's", [][]byte{client.Raw, good.Certificate[1]}, false},
+		{"another owner's", stranger.Certificate, false},
+		{"without the CA", good.Certificate[:1], false},
+		{"nonsense", [][]byte{{1}, {2}}, false},
+	} {
+		if err := b.CheckChain(tt.chain); (err == nil) != tt.good {
+			t.Errorf("%s: %v, want good %v", tt.name, err, tt.good)
+		}
+	}
+	// Names that the CA on the card is not for are said to be the card's fault.
+	files := fewer.Files(owner, nil)
+	files[boxNameFile] = strings.Join(id.Names, "\n")
+	if _, err := openBox(t, writeBox(t, files), t.TempDir()).ServerCertificate(); err == nil || !strings.Contains(err.Error(), "make the SD card again") {
+		t.Errorf("a card with names that its CA is not for: %v", err)
+	}
+}
+
 // What the box CA's key can be misused for by who steals the card.
 func TestStolenBoxCA(t *testing.T) {
 	owner, _, dir := newBox(t, "tses-1a2b")
@@ -179,12 +271,35 @@ func TestIssueBoxNames(t *testing.T) {
 		{"", "", "box name"}, {"-a", "", "box name"}, {"TSES", "", "box name"}, {"a.b", "", "box name"},
 		{"a\nb", "", "box name"}, {strings.Repeat("a", 41), "", "box name"},
 		{"tses-1a2b", "192.0.2.1", "no DNS name"}, {"tses-1a2b", "::1", "no DNS name"},
+		{"tses-1a2b", "local", "below the other"}, {"tses-1a2b", "x.tses-1a2b", "below the other"}, {"tses-1a2b", "X.tses-1a2b.Local", "below the other"},
 		{"tses-1a2b", "*.example", "no DNS name"}, {"tses-1a2b", "a b", "no DNS name"}, {"tses-1a2b", "a\nb", "no DNS name"},
 	} {
 		_, err := owner.IssueBox(tt.name, []string{tt.more}, nil)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("IssueBox(%q, %q): %v, want %q in it", tt.name, tt.more, err, tt.want)
 		}
+	}
+	for _, more := range [][]string{{"example.org", "tses.example.org"}, {"a.b.example.org", "example.org"}} {
+		if _, err := owner.IssueBox("tses-1a2b", more, nil); err == nil || !strings.Contains(err.Error(), "below the other") {
+			t.Errorf("IssueBox with %q: %v, want it refused", more, err)
+		}
+	}
+	// Whatever BoxNames lets through, a CA that is good for nothing is not issued.
+	nested := []string{"example.org", "tses.example.org"}
+	key, err := decodeKey(id.KeyPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificate(nil, boxTemplate(nested, owner.cert), owner.cert, key.Public(), owner.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := owner.probe(nested, der, key); err == nil {
+		t.Errorf("a CA for %q, that excludes what it permits: no error", nested)
+	}
+	// Only whole labels count.
+	if _, err := owner.IssueBox("tses-1a2b", []string{"example.org", "myexample.org", "notlocal"}, nil); err != nil {
+		t.Errorf("names beside each other: %v", err)
 	}
 	if !owner.SameBox(id, "tses-1a2b", nil) {
 		t.Error("an identity is not the one it was issued as")
@@ -198,6 +313,12 @@ func TestIssueBoxNames(t *testing.T) {
 	}
 	if string(renamed.KeyPEM) != string(id.KeyPEM) || !owner.SameBox(renamed, "tses-1a2b", []string{"lab.example"}) {
 		t.Error("a further name made another identity")
+	}
+	// A power cut has left the new certificate beside the old names.
+	torn := *renamed
+	torn.Names = id.Names
+	if owner.SameBox(&torn, "tses-1a2b", nil) {
+		t.Error("an identity whose CA is for other names is taken")
 	}
 }
 
