@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/cloud-of-se/tses/gokrazy/internal/network"
+	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
 
 // runNetwork connects the box, tells the clock of NTP servers, and makes the
@@ -22,21 +23,35 @@ func (b *box) runNetwork(ctx context.Context) {
 	}
 	silence := func() {}
 	defer func() { silence() }()
-	var last netip.Prefix
 	network.Run(ctx, b.networkConfig(), b.log, func(s network.Settings) {
+		silence() // the old address
+		silence = func() {}
+		b.tellConnected(s)
+		if !s.Connected() {
+			return
+		}
 		if len(s.NTP) == 0 && len(b.config.Network.NTP) == 0 {
 			b.log.Warn("no time server is known: DHCP names none, and neither does network.ntp in the configuration")
 		}
 		b.clock.Offer(texts(s.NTP))
-		if s.Address == last || name == "" {
+		if name == "" {
 			return
 		}
-		last = s.Address
-		silence() // the old address
 		announce, cancel := context.WithCancel(ctx)
 		silence = cancel
 		announcer.Go(func() { network.Announce(announce, name, b.config.port(), b.log) })
 	})
+}
+
+// tellConnected tells the TSES.
+func (b *box) tellConnected(s network.Settings) {
+	var c *sdcard.Connected
+	if s.Connected() {
+		c = &sdcard.Connected{Interface: s.Interface, Address: s.Address, Gateway: s.Gateway}
+	}
+	if err := sdcard.WriteConnected(sdcard.NetworkFile, c); err != nil {
+		b.log.Error("the TSES does not hear of the network", "err", err)
+	}
 }
 
 // networkConfig was checked when it was read.

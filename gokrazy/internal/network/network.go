@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,48 +27,121 @@ type Config struct {
 	Gateway   netip.Addr
 	DNS       []netip.Addr // in the place of what a DHCP server says
 	Resolv    string       // the file for DNS servers; empty: /tmp/resolv.conf
+
+	// Join connects to another medium than a cable, such as a Wi-Fi network,
+	// and chooses the interface: Interface is not looked at. It calls joined
+	// with the interface's name and a context that ends when the connection is
+	// lost. joined returns soon after that, or earlier with what keeps the
+	// interface from getting an address. Join then returns why it is not
+	// connected any more, and is called again after a pause.
+	Join func(ctx context.Context, joined func(ctx context.Context, iface string) error) error
 }
 
-// Settings are what an interface is given.
+// Settings are what an interface is given. Those without an address say that
+// there is none any more.
 type Settings struct {
-	Address netip.Prefix
-	Gateway netip.Addr // zero: none
-	DNS     []netip.Addr
-	NTP     []netip.Addr
+	Interface string
+	Address   netip.Prefix
+	Gateway   netip.Addr // zero: none
+	DNS       []netip.Addr
+	NTP       []netip.Addr
 }
 
-// Run connects the box until the context is done. connected is called each
-// time with what the interface was given. A missing interface, a cable that is
-// out and a server that does not answer are waited for.
+// Connected tells whether there is an address.
+func (s Settings) Connected() bool { return s.Address.IsValid() }
+
+func (s Settings) equal(o Settings) bool {
+	return s.Interface == o.Interface && s.Address == o.Address && s.Gateway == o.Gateway &&
+		slices.Equal(s.DNS, o.DNS) && slices.Equal(s.NTP, o.NTP)
+}
+
+// Run connects the box until the context is done. connected is called with what
+// the interface was given each time that this has changed, and with the zero
+// Settings when the box is connected no more. A missing interface, a cable that
+// is out and a server that does not answer are waited for.
+//
+// When the context is done the interface keeps its address, and connected is not
+// called: sessions that end in good order need the network as long as they last.
 func Run(ctx context.Context, c Config, log *slog.Logger, connected func(Settings)) {
-	retry(ctx, log, func(ctx context.Context) error {
-		link, err := c.link()
-		if err != nil {
+	n := &network{Config: c, log: log, whole: ctx, connected: connected}
+	join := c.Join
+	if join == nil {
+		join = n.cable
+	}
+	retry(ctx, log, func(ctx context.Context) error { return join(ctx, n.joined) })
+}
+
+// network is a Config at work.
+type network struct {
+	Config
+	log       *slog.Logger
+	whole     context.Context // of Run: its end is the box's, not the connection's
+	connected func(Settings)
+	last      Settings
+}
+
+// cable finds an Ethernet interface.
+func (n *network) cable(ctx context.Context, joined func(context.Context, string) error) error {
+	link, err := n.link()
+	if err != nil {
+		return err
+	}
+	return joined(ctx, link.Attrs().Name)
+}
+
+// joined gives the interface its address, until the context is done: the box
+// ends, or the connection to the medium has.
+func (n *network) joined(ctx context.Context, name string) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("%w %s: %w", errNoInterface, name, err)
+	}
+	if err := netlink.LinkSetUp(link); err != nil {
+		return fmt.Errorf("%s: up: %w", name, err)
+	}
+	give := func(s Settings) error {
+		s.Interface = name
+		if len(n.DNS) > 0 {
+			s.DNS = n.DNS
+		}
+		if err := n.apply(link, s); err != nil {
 			return err
 		}
-		if err := netlink.LinkSetUp(link); err != nil {
-			return fmt.Errorf("%s: up: %w", link.Attrs().Name, err)
+		n.tell(s)
+		return nil
+	}
+	// No address outlives its lease (RFC 2131, 4.4.5). One of the configuration
+	// stays: what listens on it and nowhere else has to go on.
+	if !n.Address.IsValid() {
+		err := lease(ctx, name, n.log, give)
+		if n.whole.Err() == nil {
+			n.tell(Settings{})
+			err = errors.Join(err, takeAway(name))
 		}
-		give := func(s Settings) error {
-			if len(c.DNS) > 0 {
-				s.DNS = c.DNS
-			}
-			if err := c.apply(link, s); err != nil {
-				return err
-			}
-			log.Info("network", "interface", link.Attrs().Name, "address", s.Address, "gateway", s.Gateway, "dns", s.DNS)
-			connected(s)
-			return nil
-		}
-		if c.Address.IsValid() {
-			if err := give(Settings{Address: c.Address, Gateway: c.Gateway}); err != nil {
-				return err
-			}
-			<-ctx.Done()
-			return ctx.Err()
-		}
-		return lease(ctx, link.Attrs().Name, log, give)
-	})
+		return err
+	}
+	if err := give(Settings{Address: n.Address, Gateway: n.Gateway}); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	if n.whole.Err() == nil {
+		n.tell(Settings{})
+	}
+	return ctx.Err()
+}
+
+// tell says what has changed.
+func (n *network) tell(s Settings) {
+	if s.equal(n.last) {
+		return
+	}
+	if s.Connected() {
+		n.log.Info("network", "interface", s.Interface, "address", s.Address, "gateway", s.Gateway, "dns", s.DNS)
+	} else {
+		n.log.Warn("network: the address is gone", "interface", n.last.Interface, "address", n.last.Address)
+	}
+	n.last = s
+	n.connected(s)
 }
 
 // The pauses between two tries.
@@ -152,6 +226,30 @@ func (c Config) apply(link netlink.Link, s Settings) error {
 		}
 	}
 	return c.resolver(s.DNS)
+}
+
+// takeAway takes the addresses of an interface, and with them its routes. An
+// interface that has gone has none.
+func takeAway(name string) error {
+	link, err := netlink.LinkByName(name)
+	var gone netlink.LinkNotFoundError
+	if errors.As(err, &gone) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	have, err := netlink.AddrList(link, netlink.FAMILY_V4)
+	if err != nil {
+		return fmt.Errorf("%s: addresses: %w", name, err)
+	}
+	var errs []error
+	for _, a := range have {
+		if err := netlink.AddrDel(link, &a); err != nil {
+			errs = append(errs, fmt.Errorf("%s: take away the address %s: %w", name, a.IPNet, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // resolver writes the file that Go's resolver reads.
