@@ -116,7 +116,7 @@ func TestBoxIsRenamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	dirs["anew"] = writeBox(t, anew.Files(owner, nil))
-	for _, what := range []string{"with lab.example", "without", "anew", "with lab.example", "with two", "with lab.example", "in another order", "without"} {
+	for _, what := range []string{"with lab.example", "without", "anew", "with lab.example", "with two", "in another order", "with lab.example", "without"} {
 		b := openBox(t, dirs[what], state)
 		cert, err := b.ServerCertificate()
 		if err != nil {

@@ -27,7 +27,7 @@ const (
 
 // heart tells a supervisor that this TSES serves, by a byte in a pipe each time
 // that it has convinced itself: it connects to its own listener, sees its own
-// certificate, is refused for want of a credential, and the inventory answers.
+// certificate, on a box with a chain that the owner's clients take, is refused for want of a credential, and the inventory answers.
 // A process whose main loop hangs, or that is out of file descriptors, has no
 // heartbeat however alive it is otherwise.
 type heart struct {
@@ -36,7 +36,8 @@ type heart struct {
 	seids func() []string
 	out   io.Writer
 	log   *slog.Logger
-	also  func() error // what else has to be well, nil for nothing
+	chain func([][]byte) error // judges the certificates that are shown, nil for not
+	also  func() error         // what else has to be well, nil for nothing
 
 	every, patience time.Duration // 0: beatEvery, lookTime
 
@@ -121,6 +122,7 @@ func (h *heart) look(ctx context.Context) error {
 
 var (
 	errOther    = errors.New("its certificate is not this TSES's")
+	errChain    = errors.New("its certificate is good for no client of the box's owner")
 	errLetIn    = errors.New("it lets in who has no credential")
 	errHandover = errors.New("it does not come to ask for a credential")
 )
@@ -139,11 +141,16 @@ func (h *heart) listens(ctx context.Context) error {
 	h.looksFrom(raw.LocalAddr())
 	seen := false
 	conn := tls.Client(raw, &tls.Config{
-		InsecureSkipVerify: true, // compared below, to the byte
+		InsecureSkipVerify: true, // compared below, to the byte, and judged
 		MinVersion:         tls.VersionTLS12,
 		VerifyPeerCertificate: func(chain [][]byte, _ [][]*x509.Certificate) error {
 			if string(chain[0]) != string(want.Certificate[0]) {
 				return errOther
+			}
+			if h.chain != nil {
+				if err := h.chain(chain); err != nil {
+					return fmt.Errorf("%w: %w", errChain, err)
+				}
 			}
 			seen = true
 			return nil
@@ -168,6 +175,16 @@ func (h *heart) listens(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", errHandover, err)
 	}
 	return err
+}
+
+// chainOf judges what is shown for a TSES. A box is known to all of its clients
+// by its owner's CA and its names, so it can judge as they do: an update on trial
+// that nobody could reach is not well. Others have clients that know more.
+func chainOf(self identity) func([][]byte) error {
+	if b, ok := self.(box); ok {
+		return b.CheckChain
+	}
+	return nil
 }
 
 // ownAddress is where this machine reaches what listens on an address.

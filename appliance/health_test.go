@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 	"github.com/cloud-of-se/tses/stp/stptest"
 )
@@ -102,6 +103,29 @@ func TestLookFindsFault(t *testing.T) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 		})
+	}
+}
+
+// A box does not find itself well with a certificate that no client of its owner
+// would take, whatever its own copy of it says.
+func TestLookAsTheOwnersClients(t *testing.T) {
+	c, state := newCard(t, ""), t.TempDir()
+	addr := c.start(t, state)
+	b, err := access.OpenBox(c.dir, state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &heart{addr: addr, cert: b.ServerCertificate, chain: chainOf(box{b}), seids: func() []string { return nil }}
+	if err := h.look(t.Context()); err != nil {
+		t.Errorf("a box that is well: %v", err)
+	}
+	h = newHeart(stptest.Start(t, stptest.Options{}))
+	h.chain = chainOf(box{b})
+	if err := h.look(t.Context()); !errors.Is(err, errChain) {
+		t.Errorf("a chain of another CA: %v, want %v", err, errChain)
+	}
+	if chainOf(&ownCA{}) != nil {
+		t.Error("a TSES that is no box judges as an owner's clients do")
 	}
 }
 

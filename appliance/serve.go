@@ -74,7 +74,7 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 	}
 	srv.TLS = stp.TLSConfig(certificate, clients, srv.Gate, minVersion)
 	srv.Doubtful = newDoubt(log)
-	h := &heart{addr: ownAddress(ln.Addr()), cert: certificate, seids: g.SEIDs, log: log}
+	h := &heart{addr: ownAddress(ln.Addr()), cert: certificate, seids: g.SEIDs, log: log, chain: chainOf(self)}
 	srv.Own = h.own
 	looking, enough := context.WithCancel(ctx)
 	defer enough()
