@@ -13,8 +13,9 @@ import (
 // When the update has been confirmed, the card's boot partition is overwritten
 // in place, where it differs, and goes on naming the slot that runs. A power cut
 // while that lasts can leave a box that does not start: there is no second boot
-// partition, and the boot loaders look at no other. That is why it has to be
-// asked for by name.
+// partition, and the boot loaders look at no other. Nor is a boot partition ever
+// on trial as a root is: one whose kernel does not start leaves a box that does
+// not start, without any power cut. That is why it has to be asked for by name.
 
 // staged is the boot partition that waits in a slot, naming the slot s.
 type staged struct {
@@ -55,8 +56,11 @@ func (b *staged) ReadAt(buf []byte, at int64) (int, error) {
 const changePiece = 64 << 10
 
 // ChangeBoot makes the card's boot partition the one that waits in slot s, if
-// one does. It tells whether anything had to be written. What was interrupted it
-// completes.
+// one does. It tells whether anything was written, with an error too: the
+// boot partition is of both kinds then, and ChangeBoot is to be called again.
+// What was interrupted it completes. Before the first byte is written, what waits
+// is read whole and compared with what the owner has signed: it has been on a
+// card since, perhaps for years, and fails with [ErrReadBack] if it is another.
 func ChangeBoot(boot, p *Partition, h *update.Header, s Slot) (changed bool, err error) {
 	if h.Boot == nil {
 		return false, nil
@@ -64,9 +68,13 @@ func ChangeBoot(boot, p *Partition, h *update.Header, s Slot) (changed bool, err
 	if h.Boot.Size > boot.Size {
 		return false, fmt.Errorf("%w: a boot partition of %d bytes where there is room for %d", ErrRoom, h.Boot.Size, boot.Size)
 	}
+	// Where writing has failed before, memory can hold what the medium does not.
+	if err := errors.Join(forget(boot.Medium), forget(p.Medium)); err != nil {
+		return false, fmt.Errorf("boot partition: %w", err)
+	}
 	want, err := openStaged(p, h, s)
 	if err != nil {
-		return false, err
+		return false, errors.Join(err, checkStaged(io.Discard, p, h))
 	}
 	// One that cannot be read was begun to be overwritten before.
 	if now, err := digits(boot); err == nil && now[0].disk != want.digits[0].disk {
@@ -83,6 +91,11 @@ func ChangeBoot(boot, p *Partition, h *update.Header, s Slot) (changed bool, err
 		}
 		if bytes.Equal(a[:n], b[:n]) {
 			continue
+		}
+		if !changed {
+			if err := checkStaged(io.Discard, p, h); err != nil {
+				return false, fmt.Errorf("the update's boot partition: %w", err)
+			}
 		}
 		changed = true
 		if _, err := boot.WriteAt(a[:n], at); err != nil {

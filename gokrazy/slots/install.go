@@ -91,14 +91,20 @@ func check(ctx context.Context, p *Partition, h *update.Header, told func(int64)
 		return readBack(err)
 	}
 	if h.Boot != nil {
-		if err := update.CopyPart(read, io.NewSectionReader(p, bootOffset(h), h.Boot.Size), *h.Boot); err != nil {
-			return readBack(err)
+		if err := checkStaged(read, p, h); err != nil {
+			return err
 		}
 		if _, err := openStaged(p, h, A); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// checkStaged compares the boot partition that waits in a slot with what the
+// owner has signed, and lets read see it.
+func checkStaged(read io.Writer, p *Partition, h *update.Header) error {
+	return readBack(update.CopyPart(read, io.NewSectionReader(p, bootOffset(h), h.Boot.Size), *h.Boot))
 }
 
 func readBack(err error) error {

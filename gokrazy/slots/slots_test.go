@@ -313,3 +313,48 @@ func TestChangeBootOfAnotherDisk(t *testing.T) {
 		t.Errorf("bytes %v were changed", d)
 	}
 }
+
+// What waits has been on the card for a while: a bit that has flipped since does
+// not get into the boot partition, at no start.
+func TestChangeBootLooksAtTheContent(t *testing.T) {
+	owner := newOwner(t)
+	next := bootPartition(t, "/vmlinuz", strings.Repeat("newer!", 2000), "/cmdline.txt", kernelArgs, "/loader/entries/gokrazy.conf", loaderText)
+	h, head, body := bundle(t, owner, root(fresh), next)
+	for name, at := range map[string]int64{"in front": 3, "in a boot file": int64(bytes.Index(next, []byte("root="))), "at the end": int64(len(next)) - 1} {
+		pw := &power{left: -1}
+		boot, p := pw.partition(usualBoot(t)), pw.partition(make([]byte, 4<<20))
+		if err := Install(t.Context(), p, h, head, bytes.NewReader(body), quiet); err != nil {
+			t.Fatal(err)
+		}
+		flip := func() { p.Medium.(*medium).safe[bootOffset(h)+at] ^= 1 }
+		flip()
+		for range 2 {
+			if changed, err := ChangeBoot(boot, p, h, B); changed || !errors.Is(err, ErrReadBack) {
+				t.Errorf("%s: changed %v, %v; want %v", name, changed, err, ErrReadBack)
+			}
+		}
+		if d := diff(usualBoot(t), boot.Medium.(*medium).safe); len(d) > 0 {
+			t.Errorf("%s: bytes %v were changed", name, d)
+		}
+		flip()
+		if changed, err := ChangeBoot(boot, p, h, B); !changed || err != nil {
+			t.Errorf("%s, mended: changed %v, %v", name, changed, err)
+		}
+	}
+}
+
+// An error in the middle says that there is something to be completed.
+func TestChangeBootFailsMidway(t *testing.T) {
+	owner := newOwner(t)
+	next := bootPartition(t, "/vmlinuz", strings.Repeat("newer!", 2000), "/cmdline.txt", kernelArgs)
+	h, head, body := bundle(t, owner, root(fresh), next)
+	pw := &power{left: -1, keep: func() bool { return true }}
+	boot, p := pw.partition(usualBoot(t)), pw.partition(make([]byte, 4<<20))
+	if err := Install(t.Context(), p, h, head, bytes.NewReader(body), quiet); err != nil {
+		t.Fatal(err)
+	}
+	pw.on(1)
+	if changed, err := ChangeBoot(boot, p, h, B); !changed || !errors.Is(err, errCut) {
+		t.Errorf("changed %v, %v; want it changed and %v", changed, err, errCut)
+	}
+}
