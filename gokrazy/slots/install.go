@@ -148,9 +148,11 @@ var ErrNotDue = errors.New("no update waits to be tried")
 
 // Consume takes the one start that an armed slot has. It returns the update's
 // header when the slot is to be started, which it must be at once; every error
-// says that it must not be. One that the owner has not signed, or that has
-// changed since it was written, is not tried.
-func Consume(ctx context.Context, p *Partition, owner *ecdsa.PublicKey) (*update.Header, error) {
+// says that it must not be. One that the owner has not signed, that is for
+// another box than the one of that name, or that has changed since it was
+// written, is not tried. Nor is one whose record stays armed on the medium,
+// whatever was written there: it would be tried for ever.
+func Consume(ctx context.Context, p *Partition, owner *ecdsa.PublicKey, box string) (*update.Header, error) {
 	r, err := ReadRecord(p)
 	if errors.Is(err, ErrNoRecord) || err == nil && r.State != Armed {
 		return nil, ErrNotDue
@@ -163,9 +165,16 @@ func Consume(ctx context.Context, p *Partition, owner *ecdsa.PublicKey) (*update
 	if err := r.write(p); err != nil {
 		return nil, err
 	}
+	if err := r.stands(p); err != nil {
+		return nil, err
+	}
 	h, err := r.Header(owner)
 	if err != nil {
 		return nil, err
+	}
+	// The TSES has looked too; but what it looks at is not what is started.
+	if h.Box != box {
+		return nil, fmt.Errorf("%w: it is for %s, this is %s; build one for this box", update.ErrOtherBox, h.Box, box)
 	}
 	return h, check(ctx, p, h, func(int64) {})
 }

@@ -135,7 +135,9 @@ func TestPowerCuts(t *testing.T) {
 	}
 	for _, worth := range []byte{fresh, broken, sick} {
 		h, head, body := bundle(t, owner, root(worth), nil)
-		w := world{h, head, body, func(p *Partition) (*update.Header, error) { return Consume(t.Context(), p, &owner.PublicKey) }}
+		w := world{h, head, body, func(p *Partition) (*update.Header, error) {
+			return Consume(t.Context(), p, &owner.PublicKey, "tses-1a2b")
+		}}
 		for name, keep := range keeps {
 			for _, file := range bootFiles {
 				t.Run(fmt.Sprintf("%c/%s/%s", worth, name, file[:3]), func(t *testing.T) { cutEverywhere(t, w, worth, file, keep) })

@@ -87,3 +87,18 @@ func (r *Record) write(p *Partition) error {
 	}
 	return nil
 }
+
+// stands tells whether a record that was written is what the medium holds.
+func (r *Record) stands(p *Partition) error {
+	if err := forget(p.Medium); err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	got, err := ReadRecord(p)
+	if err != nil && !errors.Is(err, ErrNoRecord) {
+		return err
+	}
+	if err != nil || got.State != r.State || !bytes.Equal(got.Head, r.Head) {
+		return fmt.Errorf("record: %w: the card takes no writes any more; make a new one", ErrReadBack)
+	}
+	return nil
+}

@@ -165,11 +165,11 @@ func TestInstall(t *testing.T) {
 	if err != nil || len(steps) != 2 {
 		t.Fatalf("%v after %v", err, steps)
 	}
-	got, err := Consume(t.Context(), p, &owner.PublicKey)
+	got, err := Consume(t.Context(), p, &owner.PublicKey, "tses-1a2b")
 	if err != nil || got.String() != h.String() {
 		t.Fatalf("got %v, %v", got, err)
 	}
-	if _, err := Consume(t.Context(), p, &owner.PublicKey); !errors.Is(err, ErrNotDue) {
+	if _, err := Consume(t.Context(), p, &owner.PublicKey, "tses-1a2b"); !errors.Is(err, ErrNotDue) {
 		t.Errorf("a second start: %v, want %v", err, ErrNotDue)
 	}
 	for name, install := range map[string]func() error{
@@ -191,7 +191,7 @@ func TestInstall(t *testing.T) {
 		if err := install(); err == nil {
 			t.Errorf("%s: no error", name)
 		}
-		if _, err := Consume(t.Context(), p, &owner.PublicKey); !errors.Is(err, ErrNotDue) {
+		if _, err := Consume(t.Context(), p, &owner.PublicKey, "tses-1a2b"); !errors.Is(err, ErrNotDue) {
 			t.Errorf("%s: %v, want %v", name, err, ErrNotDue)
 		}
 	}
@@ -208,19 +208,23 @@ func TestConsumeLooksAtTheContent(t *testing.T) {
 	for name, change := range map[string]func(p *Partition) (key int){
 		"a bit has flipped": func(p *Partition) int { p.Medium.(*medium).safe[5] ^= 1; return 0 },
 		"another's":         func(p *Partition) int { return 1 },
+		"another box's":     func(p *Partition) int { return 2 },
 	} {
 		p := (&power{left: -1}).partition(make([]byte, slotSize))
 		if err := Install(t.Context(), p, h, head, bytes.NewReader(body), quiet); err != nil {
 			t.Fatal(err)
 		}
-		key := &owner.PublicKey
-		if change(p) == 1 {
+		key, box := &owner.PublicKey, "tses-1a2b"
+		switch change(p) {
+		case 1:
 			key = &stranger.PublicKey
+		case 2:
+			box = "tses-1a2c"
 		}
-		if _, err := Consume(t.Context(), p, key); err == nil || errors.Is(err, ErrNotDue) {
+		if _, err := Consume(t.Context(), p, key, box); err == nil || errors.Is(err, ErrNotDue) || errors.Is(err, update.ErrOtherBox) != (box != "tses-1a2b") {
 			t.Errorf("%s: %v, want another error", name, err)
 		}
-		if _, err := Consume(t.Context(), p, key); !errors.Is(err, ErrNotDue) {
+		if _, err := Consume(t.Context(), p, key, box); !errors.Is(err, ErrNotDue) {
 			t.Errorf("%s, again: %v, want %v", name, err, ErrNotDue)
 		}
 	}
@@ -247,6 +251,27 @@ func TestInstallReadsBack(t *testing.T) {
 	}
 	if _, err := ReadRecord(p); !errors.Is(err, ErrNoRecord) {
 		t.Errorf("record: %v, want %v", err, ErrNoRecord)
+	}
+}
+
+// stubborn is a medium that takes writes and forgets them, as a card does that
+// has come to its end.
+type stubborn struct{ *medium }
+
+func (stubborn) WriteAt(b []byte, at int64) (int, error) { return len(b), nil }
+
+func TestConsumeOnACardThatTakesNoWrites(t *testing.T) {
+	owner := newOwner(t)
+	h, head, body := bundle(t, owner, root(fresh), nil)
+	p := (&power{left: -1}).partition(make([]byte, slotSize))
+	if err := Install(t.Context(), p, h, head, bytes.NewReader(body), quiet); err != nil {
+		t.Fatal(err)
+	}
+	p.Medium = stubborn{p.Medium.(*medium)}
+	for range 2 {
+		if h, err := Consume(t.Context(), p, &owner.PublicKey, "tses-1a2b"); !errors.Is(err, ErrReadBack) {
+			t.Errorf("got %v, %v; want %v", h, err, ErrReadBack)
+		}
 	}
 }
 

@@ -129,7 +129,7 @@ func TestPut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if h, err := slots.Consume(t.Context(), p, &w.owner.PublicKey); err != nil || h.Version != "v2" {
+	if h, err := slots.Consume(t.Context(), p, &w.owner.PublicKey, "tses-1a2b"); err != nil || h.Version != "v2" {
 		t.Errorf("Consume: %v, %v", h, err)
 	}
 	if s := w.status(); s.Last == nil || s.Last.State != "tried" {

@@ -12,7 +12,9 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -85,7 +87,11 @@ func (c *Card) consume(ctx context.Context, ownerFile string) (h *update.Header,
 		if err != nil {
 			return err
 		}
-		h, err = slots.Consume(ctx, p[0], owner)
+		box, err := readName(filepath.Join(filepath.Dir(ownerFile), nameFile))
+		if err != nil {
+			return err
+		}
+		h, err = slots.Consume(ctx, p[0], owner, box)
 		return err
 	}, c.device(c.Running.Other()))
 	return h, err
@@ -109,6 +115,21 @@ func readOwner(path string) (*ecdsa.PublicKey, error) {
 		return nil, fmt.Errorf("the owner's certificate: a key of type %T", cert.PublicKey)
 	}
 	return key, nil
+}
+
+// nameFile holds the box's DNS names, its own first.
+const nameFile = "name"
+
+func readName(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("the box's name: %w", err)
+	}
+	names := strings.Fields(string(text))
+	if len(names) == 0 {
+		return "", fmt.Errorf("the box's name: none in %s; make the SD card again", path)
+	}
+	return names[0], nil
 }
 
 // become makes this process the init of the other slot. It returns only where

@@ -134,7 +134,17 @@ func newWorld(t *testing.T, running, started slots.Slot) *world {
 	if err := os.WriteFile(w.watch.Owner, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	w.name("tses-1a2b")
 	return w
+}
+
+// name gives the box its name.
+func (w *world) name(name string) {
+	w.t.Helper()
+	path := filepath.Join(filepath.Dir(w.watch.Owner), nameFile)
+	if err := os.WriteFile(path, []byte(name+"\n"+name+".local\n"), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // install puts an update in a slot, by the owner unless another signs it.
@@ -256,6 +266,18 @@ func TestArmed(t *testing.T) {
 	if w.watch.step(time.Now(), time.Now()) || len(w.restarts) != 1 {
 		t.Errorf("restarts %q", w.restarts)
 	}
+	if err := os.Rename(filepath.Join(filepath.Dir(w.watch.Owner), nameFile), filepath.Join(t.TempDir(), nameFile)); err != nil {
+		t.Fatal(err)
+	}
+	if h, err := w.watch.Card.consume(t.Context(), w.watch.Owner); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("consume without a name: %v, %v", h, err)
+	}
+	w.name("tses-1a2c")
+	if h, err := w.watch.Card.consume(t.Context(), w.watch.Owner); !errors.Is(err, update.ErrOtherBox) {
+		t.Errorf("consume as another box: %v, %v", h, err)
+	}
+	w.name("tses-1a2b")
+	w.install(slots.B, nil)
 	h, err := w.watch.Card.consume(t.Context(), w.watch.Owner)
 	if err != nil || h.Version != "v2" {
 		t.Fatalf("consume: %v, %v", h, err)
