@@ -78,6 +78,7 @@ type network struct {
 	whole     context.Context // of Run: its end is the box's, not the connection's
 	connected func(Settings)
 	last      Settings
+	client    *dhcp // of the last interface
 }
 
 // cable finds an Ethernet interface.
@@ -100,6 +101,10 @@ func (n *network) joined(ctx context.Context, name string) error {
 		return fmt.Errorf("%s: up: %w", name, err)
 	}
 	give := func(s Settings) error {
+		if !s.Connected() {
+			n.tell(s)
+			return takeAway(name)
+		}
 		s.Interface = name
 		if len(n.DNS) > 0 {
 			s.DNS = n.DNS
@@ -113,10 +118,9 @@ func (n *network) joined(ctx context.Context, name string) error {
 	// No address outlives its lease (RFC 2131, 4.4.5). One of the configuration
 	// stays: what listens on it and nowhere else has to go on.
 	if !n.Address.IsValid() {
-		err := lease(ctx, name, n.log, give)
+		err := n.lease(ctx, link, give)
 		if n.whole.Err() == nil {
-			n.tell(Settings{})
-			err = errors.Join(err, takeAway(name))
+			err = errors.Join(err, give(Settings{}))
 		}
 		return err
 	}
@@ -128,6 +132,30 @@ func (n *network) joined(ctx context.Context, name string) error {
 		n.tell(Settings{})
 	}
 	return ctx.Err()
+}
+
+// lease is DHCP. The lease of an interface that was lost and is there again is
+// asked for once more.
+func (n *network) lease(ctx context.Context, link netlink.Link, give func(Settings) error) error {
+	name, index := link.Attrs().Name, link.Attrs().Index
+	if len(link.Attrs().HardwareAddr) != len(hardwareAddr{}) {
+		return fmt.Errorf("%s has no Ethernet address; DHCP needs one", name)
+	}
+	mac := hardwareAddr(link.Attrs().HardwareAddr)
+	host, err := os.Hostname()
+	if err != nil {
+		host = "tses"
+	}
+	if n.client == nil || n.client.mac != mac {
+		n.client = &dhcp{mac: mac, log: n.log}
+	}
+	n.client.host, n.client.give = host, give
+	n.client.raw = func() (wire, error) { return openRaw(index, mac) }
+	n.client.routed = func(ctx context.Context, server netip.Addr) (wire, error) { return openRouted(ctx, name, server) }
+	if err := n.client.run(ctx); err != nil {
+		return fmt.Errorf("%s: DHCP: %w", name, err)
+	}
+	return nil
 }
 
 // tell says what has changed.
@@ -221,6 +249,9 @@ func (c Config) apply(link netlink.Link, s Settings) error {
 	}
 	if s.Gateway.IsValid() {
 		route := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: s.Gateway.AsSlice(), Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}}
+		if !s.Address.Contains(s.Gateway) {
+			route.SetFlag(netlink.FLAG_ONLINK) // some providers give addresses of networks with nothing else in them
+		}
 		if err := netlink.RouteReplace(route); err != nil {
 			return fmt.Errorf("%s: gateway %s: %w", name, s.Gateway, err)
 		}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/brutella/dnssd"
+	"golang.org/x/sys/unix"
 
 	"github.com/cloud-of-se/tses/internal/needs"
 )
@@ -206,6 +207,49 @@ func TestJoin(t *testing.T) {
 	for _, a := range addrs {
 		if err != nil || strings.Contains(a.String(), ".") {
 			t.Errorf("eth7 still has %v, %v", a, err)
+		}
+	}
+}
+
+// Whatever comes by is no danger to the first process: frames that lie about
+// their lengths, which ended it once.
+func TestForeignFrames(t *testing.T) {
+	if !ownNetwork(t) {
+		return
+	}
+	run(t, "ip", "link", "add", "eth7", "type", "veth", "peer", "name", "peer7")
+	run(t, "ip", "link", "set", "peer7", "up")
+	start(t, Config{Interface: "eth7", Resolv: filepath.Join(t.TempDir(), "resolv.conf")})
+	peer, err := net.InterfaceByName("peer7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: bigEndian(unix.ETH_P_IP), Ifindex: peer.Index}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 30}); err != nil {
+		t.Fatal(err)
+	}
+	frame := make([]byte, maxFrame)
+	for range 2 { // the client asks, and after all that asks again
+		for {
+			n, _, err := unix.Recvfrom(fd, frame, 0)
+			if err != nil {
+				t.Fatalf("the client does not ask: %v", err)
+			}
+			if n > etherHeader+ipHeader+udpHeader && frame[etherHeader+9] == protoUDP && frame[etherHeader+ipHeader+3] == serverPort {
+				break
+			}
+		}
+		for total := range uint16(40) {
+			if _, err := unix.Write(fd, shortFrame(total)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }
