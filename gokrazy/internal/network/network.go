@@ -81,15 +81,6 @@ type network struct {
 	client    *dhcp // of the last interface
 }
 
-// cable finds an Ethernet interface.
-func (n *network) cable(ctx context.Context, joined func(context.Context, string) error) error {
-	link, err := n.link()
-	if err != nil {
-		return err
-	}
-	return joined(ctx, link.Attrs().Name)
-}
-
 // joined gives the interface its address, until the context is done: the box
 // ends, or the connection to the medium has.
 func (n *network) joined(ctx context.Context, name string) error {
@@ -102,7 +93,7 @@ func (n *network) joined(ctx context.Context, name string) error {
 	}
 	give := func(s Settings) error {
 		if !s.Connected() {
-			n.tell(s)
+			defer n.tell(s)
 			return takeAway(name)
 		}
 		s.Interface = name
@@ -152,10 +143,7 @@ func (n *network) lease(ctx context.Context, link netlink.Link, give func(Settin
 	n.client.host, n.client.give = host, give
 	n.client.raw = func() (wire, error) { return openRaw(index, mac) }
 	n.client.routed = func(ctx context.Context, server netip.Addr) (wire, error) { return openRouted(ctx, name, server) }
-	if err := n.client.run(ctx); err != nil {
-		return fmt.Errorf("%s: DHCP: %w", name, err)
-	}
-	return nil
+	return fmt.Errorf("%s: DHCP: %w", name, n.client.run(ctx))
 }
 
 // tell says what has changed.
@@ -201,29 +189,6 @@ func retry(ctx context.Context, log *slog.Logger, f func(context.Context) error)
 		}
 		pause = min(2*pause, mostPause)
 	}
-}
-
-var errNoInterface = errors.New("no network interface")
-
-// link finds the interface.
-func (c Config) link() (netlink.Link, error) {
-	if c.Interface != "" {
-		link, err := netlink.LinkByName(c.Interface)
-		if err != nil {
-			return nil, fmt.Errorf("%w %s: %w", errNoInterface, c.Interface, err)
-		}
-		return link, nil
-	}
-	links, err := netlink.LinkList()
-	if err != nil {
-		return nil, err
-	}
-	for _, link := range links {
-		if a := link.Attrs(); a.Flags&net.FlagLoopback == 0 && len(a.HardwareAddr) == 6 {
-			return link, nil
-		}
-	}
-	return nil, fmt.Errorf("%w with an Ethernet address; is the cable's adapter plugged in?", errNoInterface)
 }
 
 // apply gives the interface its address, and takes away those it had.
