@@ -61,6 +61,8 @@ func RestoreSuperblock(rw interface {
 }) error {
 	if _, err := readSuper(rw, superOffset); err == nil {
 		return fmt.Errorf("superblock at %d: %w", superOffset, ErrSound)
+	} else if !errors.Is(err, ErrNoSuperblock) {
+		return err // what cannot be read now may be sound
 	}
 	s, err := readSuper(rw, blocksPerGroup*blockSize)
 	if err != nil {

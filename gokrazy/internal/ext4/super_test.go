@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"testing"
 )
 
@@ -72,5 +73,50 @@ func TestRestoreSuperblock(t *testing.T) {
 	}
 	if err := RestoreSuperblock(f); !errors.Is(err, ErrNoSuperblock) {
 		t.Errorf("without a copy: %v, want ErrNoSuperblock", err)
+	}
+}
+
+// deaf is a disk that cannot be read where the first superblock is.
+type deaf struct {
+	*os.File
+	t *testing.T
+}
+
+func (d deaf) ReadAt(b []byte, at int64) (int, error) {
+	if at == superOffset {
+		return 0, errDisk
+	}
+	return d.File.ReadAt(b, at)
+}
+
+func (d deaf) WriteAt(b []byte, at int64) (int, error) {
+	d.t.Errorf("%d bytes are written at %d", len(b), at)
+	return len(b), nil
+}
+
+// A superblock that cannot be read is not replaced: the next reading may
+// succeed, and the copy is an older one.
+func TestRestoreSuperblockUnread(t *testing.T) {
+	f, err := os.Open(format(t, 200<<20, true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := RestoreSuperblock(deaf{f, t}); !errors.Is(err, errDisk) {
+		t.Errorf("got %v, want that it cannot be read", err)
+	}
+}
+
+// The last part of the blocks is for root alone.
+func TestReservedBlocks(t *testing.T) {
+	path := format(t, 200<<20, true)
+	out, err := exec.Command(tool(t, "dumpe2fs"), "-h", path).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{`Reserved block count: +2560\n`, `Reserved blocks uid: +0 `} {
+		if !regexp.MustCompile(want).Match(out) {
+			t.Errorf("want %q in\n%s", want, out)
+		}
 	}
 }

@@ -28,6 +28,11 @@ const (
 	superOffset = 1024 // in group 0; the copies stand at the start of their groups
 	superSize   = 1024
 
+	// reservedPart of the blocks is root's: whoever else fills the file system
+	// leaves so much for what the first process has to write down. It is what
+	// mke2fs takes.
+	reservedPart = 20
+
 	errorsRemountReadOnly = 2   // nothing is written to a file system that is found damaged
 	mountXattrACL         = 0xC // default mount options, as those of mke2fs
 	halfMD4               = 1
@@ -41,6 +46,7 @@ func (f *layout) superblock(group int) part {
 	s := make([]byte, superSize)
 	le.PutUint32(s[0x00:], uint32(f.inodesPerGroup*len(f.groups)))
 	le.PutUint32(s[0x04:], uint32(f.blocks))
+	le.PutUint32(s[0x08:], uint32(f.blocks/reservedPart)) // for user 0, as the zeros at 0x50 say
 	le.PutUint32(s[0x0C:], uint32(f.freeBlocks()))
 	le.PutUint32(s[0x10:], uint32(f.inodesPerGroup*len(f.groups)-usedInodes(0)))
 	le.PutUint32(s[0x18:], logBlockSize)
