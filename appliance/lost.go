@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
@@ -12,9 +13,20 @@ import (
 // state. New ones in their place would be taken for the old.
 var errLostState = errors.New("this box has lost its state")
 
+// readLoss returns the loss that the first process tells of, or the one that
+// this TSES has claimed itself, nil for none.
+func readLoss(state string) (*sdcard.Loss, error) {
+	if dir, ok := os.LookupEnv(sdcard.LossEnv); ok {
+		if loss, err := sdcard.ReadLoss(dir); loss != nil || err != nil {
+			return loss, err
+		}
+	}
+	return sdcard.ReadLoss(state)
+}
+
 // lostState tells of a loss that the owner has not accepted.
 func lostState(state string) error {
-	loss, err := sdcard.ReadLoss(state)
+	loss, err := readLoss(state)
 	switch {
 	case err != nil:
 		return err
@@ -25,18 +37,21 @@ func lostState(state string) error {
 		errLostState, loss.Key(), loss.Why, loss.Key())
 }
 
-// judgeLoss looks for a loss at the start, and accepts the one that the
-// configuration names.
+// judgeLoss looks for a loss at the start. The first process has looked whether
+// the configuration accepts it: then there is none any more.
 func judgeLoss(c config, state string, log *slog.Logger) error {
-	loss, err := sdcard.ReadLoss(state)
+	loss, err := readLoss(state)
 	if err != nil || loss == nil {
 		return err
 	}
-	if c.AcceptLostState == loss.Key() {
-		log.Warn("the loss of this box's state is accepted, software SEs begin anew", "found", loss.Key(), "why", loss.Why)
-		return sdcard.AcceptLoss(state)
-	}
 	log.Error("THIS BOX HAS LOST ITS STATE: software SEs are out of service, and credentials that were revoked on the box since its card was made are let in again; "+
 		"revoke them again, or make the card anew", "err", lostState(state))
+	switch c.AcceptLostState {
+	case "":
+	case loss.Key():
+		log.Error("the loss is accepted by the configuration, and could not be acted upon yet; the next start of the box tries again")
+	default:
+		log.Warn("accept_lost_state in the configuration is of another loss", "accepted", c.AcceptLostState, "found", loss.Key())
+	}
 	return nil
 }

@@ -33,6 +33,7 @@ type box struct {
 	build  sdcard.Build
 	config configuration
 	card   perm.Card
+	loss   *sdcard.Loss // of the state, that the owner has not accepted; nil: none
 	clock  *clock.Clock
 	daemon *supervise.Daemon
 	began  time.Time
@@ -43,9 +44,10 @@ type box struct {
 
 // configuration is what of the TSES's configuration is init's.
 type configuration struct {
-	Listen   string         `toml:"listen"`
-	Network  sdcard.Network `toml:"network"`
-	Elements []struct {
+	Listen          string         `toml:"listen"`
+	Network         sdcard.Network `toml:"network"`
+	AcceptLostState string         `toml:"accept_lost_state"`
+	Elements        []struct {
 		Driver string `toml:"driver"`
 	} `toml:"element"`
 }
@@ -105,7 +107,23 @@ func (b *box) readConfiguration() error {
 }
 
 func (b *box) permOptions() perm.Options {
-	return perm.Options{Dir: "/perm", State: sdcard.StateDir, Log: b.log, Pause: 2 * time.Second, Now: time.Now}
+	return perm.Options{
+		Dir: "/perm", State: sdcard.StateDir, Loss: sdcard.LossDir, Accept: b.config.AcceptLostState, Trial: b.onTrial(),
+		Log: b.log, Pause: 2 * time.Second, Now: time.Now,
+	}
+}
+
+// trialEnv is what the init that starts an update leaves behind for it (package
+// trial). It tells of a trial where nothing is known of the slots.
+const trialEnv = "TSES_TRIAL_GUARD"
+
+// onTrial tells whether this is the one start of an update, which another root
+// file system follows unless it is well.
+func (b *box) onTrial() bool {
+	if b.slots != nil {
+		return b.slots.Trial()
+	}
+	return os.Getenv(trialEnv) != ""
 }
 
 // prepareStorage makes /perm usable and begins to log there.
@@ -115,8 +133,13 @@ func (b *box) prepareStorage() error {
 		b.log.Error("permanent storage is not found", "err", err)
 	}
 	b.card = perm.Card{Device: device, Dir: "/perm"}
-	if err := perm.Prepare(b.card, b.permOptions()); err != nil {
+	if b.loss, err = perm.Prepare(b.card, b.permOptions()); err != nil {
 		return err
+	}
+	if b.loss != nil {
+		if err := sdcard.RecordLoss(sdcard.RunDir, *b.loss); err != nil {
+			b.log.Error("the TSES does not hear of its lost state", "err", err)
+		}
 	}
 	if err := b.card.Harden(); err != nil {
 		b.log.Warn("permanent storage", "err", err)
@@ -169,7 +192,7 @@ func (b *box) prepareDaemon() {
 	}
 	b.daemon = &supervise.Daemon{
 		Path: daemonProgram, Args: daemonArgs, Output: b.out, Log: b.log,
-		Env: []string{"TZ=UTC", sdcard.ClockEnv + "=" + sdcard.ClockFile},
+		Env: []string{"TZ=UTC", sdcard.ClockEnv + "=" + sdcard.ClockFile, sdcard.LossEnv + "=" + sdcard.RunDir},
 	}
 }
 
@@ -179,8 +202,10 @@ func (b *box) keepState(ctx context.Context) {
 	report := asked("tses.report")
 	for pause := time.Second; ; {
 		if b.daemon.Healthy() {
-			if err := perm.Keep(b.permOptions()); err != nil {
-				b.log.Warn("permanent storage", "err", err)
+			if b.loss == nil { // what is there now is not what should be
+				if err := perm.Keep(b.permOptions()); err != nil {
+					b.log.Warn("permanent storage", "err", err)
+				}
 			}
 			if report {
 				b.report()

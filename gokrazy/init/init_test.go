@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cloud-of-se/tses/gokrazy/internal/trial"
+	"github.com/cloud-of-se/tses/gokrazy/slots"
 	"github.com/cloud-of-se/tses/internal/needs"
 )
 
@@ -223,6 +225,27 @@ func TestGive(t *testing.T) {
 		}
 		if got := owner(info); got != want {
 			t.Errorf("%s is of user %d, want %d", path, got, want)
+		}
+	}
+}
+
+// An update on trial is known as such even where nothing is known of the slots.
+func TestOnTrial(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		slots *trial.Card
+		env   string
+		want  bool
+	}{
+		{"no update", &trial.Card{Running: slots.A, Started: slots.A}, "", false},
+		{"trial", &trial.Card{Running: slots.B, Started: slots.A}, "", true},
+		{"nothing is known", nil, "", false},
+		{"nothing is known but the guard", nil, "17", true},
+	} {
+		t.Setenv(trialEnv, tt.env)
+		b := &box{slots: tt.slots}
+		if got := b.permOptions().Trial; got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }

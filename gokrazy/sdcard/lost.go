@@ -5,53 +5,85 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
 )
 
 // Loss is that a box has lost what it kept on /perm: keys and counters of its
-// software SEs, and which credentials were revoked since the card was made. It
-// is written down in the state directory and holds until the owner accepts it:
-// by a newly flashed card, or by the configuration's accept_lost_state with
-// this time.
+// software SEs, or which credentials were revoked since the card was made. It
+// holds until the owner accepts it: by a newly flashed card, or by the
+// configuration's accept_lost_state with this time.
+//
+// There are three places for its record, each a directory with a [LostFile].
+// [LossDir] is the first process's: what is written there, no fault of the
+// TSES's can take back. [RunDir] is where the first process tells the TSES of
+// it. And in the state directory the TSES itself can claim a loss; at the next
+// start the first process takes the claim over.
 type Loss struct {
 	Time time.Time `json:"time"` // when it was found, by the box's clock
 	Why  string    `json:"why"`
 }
 
-// LostFile is the name of the record in the state directory.
+// LossDir is where the record is kept.
+const LossDir = "/perm/loss"
+
+// LostFile is the name of the record in its directory.
 const LostFile = "LOST"
+
+// maxLoss is more than a record takes.
+const maxLoss = 4096
+
+// NewLoss is a loss found now. The clock of a box that has lost its state may
+// be one that starts at the same time again and again, so a fraction of a
+// second is drawn by lot: no two losses have the same time.
+func NewLoss(now time.Time, why string) Loss {
+	const least = time.Microsecond
+	fraction := time.Duration(1+rand.Int64N(int64(time.Second/least)-1)) * least
+	return Loss{Time: now.UTC().Truncate(time.Second).Add(fraction), Why: why}
+}
 
 // Key is what accept_lost_state has to be, so that one loss is accepted and
 // not the next.
-func (l Loss) Key() string { return l.Time.UTC().Format(time.RFC3339) }
+func (l Loss) Key() string { return l.Time.UTC().Format(time.RFC3339Nano) }
 
-// RecordLoss writes the loss down, unless there is one already: the first is
-// the one that counts.
-func RecordLoss(state string, l Loss) error {
-	if old, err := ReadLoss(state); err != nil || old != nil {
+// RecordLoss writes the loss down in a directory, which it makes if need be,
+// unless there is a record that can be read: the first is the one that counts.
+func RecordLoss(dir string, l Loss) error {
+	old, err := ReadLoss(dir)
+	if err != nil || old != nil && !old.Time.IsZero() {
 		return err
 	}
-	text, err := json.Marshal(Loss{Time: l.Time.UTC().Truncate(time.Second), Why: l.Why})
-	if err != nil {
-		return fmt.Errorf("record of the lost state: %w", err)
+	text, err := json.Marshal(Loss{Time: l.Time.UTC(), Why: l.Why})
+	if err == nil {
+		err = mkdirSynced(dir)
 	}
-	path := filepath.Join(state, LostFile)
-	if err := writeSynced(path, append(text, '\n')); err != nil {
+	if err == nil {
+		err = writeSynced(filepath.Join(dir, LostFile), append(text, '\n'))
+	}
+	if err != nil {
 		return fmt.Errorf("record of the lost state: %w", err)
 	}
 	return nil
 }
 
-// ReadLoss returns the loss that is not accepted yet, nil for none. A record
-// that cannot be read is a loss as well.
-func ReadLoss(state string) (*Loss, error) {
-	text, err := os.ReadFile(filepath.Join(state, LostFile))
+// ReadLoss returns the loss that is recorded in a directory, nil for none. A
+// record that cannot be understood, or that is no file, is a loss as well; it
+// has no time.
+func ReadLoss(dir string) (*Loss, error) {
+	path := filepath.Join(dir, LostFile)
+	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
+		return nil, fmt.Errorf("record of the lost state: %w", err)
+	case !info.Mode().IsRegular() || info.Size() > maxLoss: // a pipe would be waited for
+		return &Loss{Why: "its record cannot be read either"}, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
 		return nil, fmt.Errorf("record of the lost state: %w", err)
 	}
 	l := new(Loss)
@@ -61,18 +93,38 @@ func ReadLoss(state string) (*Loss, error) {
 	return l, nil
 }
 
-// AcceptLoss removes the record.
-func AcceptLoss(state string) error {
-	if err := os.Remove(filepath.Join(state, LostFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// RemoveLoss removes the record from a directory.
+func RemoveLoss(dir string) error {
+	err := os.Remove(filepath.Join(dir, LostFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = syncDir(dir)
+	}
+	if err != nil {
 		return fmt.Errorf("record of the lost state: %w", err)
 	}
-	return syncDir(state)
+	return nil
+}
+
+// mkdirSynced makes a directory that is there after a power cut.
+func mkdirSynced(dir string) error {
+	err := os.Mkdir(dir, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if errors.Is(err, fs.ErrNotExist) { // in a place that is made anew at every start
+		return os.MkdirAll(dir, 0o755)
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(dir))
 }
 
 // writeSynced replaces a file so that a power cut leaves the old or the new one.
 func writeSynced(path string, text []byte) error {
-	// The directory is the TSES's and the writer is root: whatever stands in
-	// the way is not followed.
 	if err := os.Remove(path + ".tmp"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -29,6 +29,9 @@ const (
 	// ClockEnv is the name of the file that tells how far the clock can be
 	// trusted. Without it the clock is as good as that of any server.
 	ClockEnv = "TSES_CLOCK"
+	// LossEnv is the name of the directory in which the first process tells of
+	// a [Loss]. Without it there is none but what the state directory says.
+	LossEnv = "TSES_LOSS"
 )
 
 // The labels of the file system on /perm. By them an image that starts for the

@@ -105,31 +105,74 @@ func TestClockState(t *testing.T) {
 }
 
 func TestLoss(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "loss")
 	if l, err := ReadLoss(dir); l != nil || err != nil {
 		t.Fatalf("nothing was lost: %v, %v", l, err)
 	}
-	first := time.Date(2026, 11, 1, 2, 3, 4, 5, time.UTC)
-	for _, at := range []time.Time{first, first.Add(time.Hour)} {
-		if err := RecordLoss(dir, Loss{Time: at, Why: "it could not be mounted"}); err != nil {
+	first := NewLoss(time.Date(2026, 11, 1, 2, 3, 4, 5, time.UTC), "it could not be mounted")
+	for _, l := range []Loss{first, NewLoss(first.Time.Add(time.Hour), "again")} {
+		if err := RecordLoss(dir, l); err != nil {
 			t.Fatal(err)
 		}
 	}
 	l, err := ReadLoss(dir)
-	if err != nil || l.Key() != "2026-11-01T02:03:04Z" || l.Why != "it could not be mounted" {
+	if err != nil || l.Key() != first.Key() || l.Why != "it could not be mounted" {
 		t.Errorf("got %+v, %v; want the first", l, err)
 	}
-	if err := AcceptLoss(dir); err != nil {
+	if err := RemoveLoss(dir); err != nil {
 		t.Fatal(err)
 	}
 	if l, err := ReadLoss(dir); l != nil || err != nil {
-		t.Errorf("accepted: %v, %v", l, err)
+		t.Errorf("removed: %v, %v", l, err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, LostFile), []byte("{"), 0o644); err != nil {
-		t.Fatal(err)
+	if err := RemoveLoss(dir); err != nil {
+		t.Errorf("there is none: %v", err)
 	}
-	if l, err := ReadLoss(dir); l == nil || err != nil {
-		t.Errorf("a torn record: %v, %v; want a loss", l, err)
+}
+
+// A box whose clock starts in 1970 each time has losses that can be told from
+// each other all the same, by a time that the configuration takes.
+func TestNewLossIsUnique(t *testing.T) {
+	now := time.Unix(7, 0)
+	keys := make(map[string]bool)
+	for range 20 {
+		key := NewLoss(now, "").Key()
+		if at, err := time.Parse(time.RFC3339, key); err != nil || at.Before(now) || at.Sub(now) > time.Second {
+			t.Errorf("key %q: %v, %v", key, at, err)
+		}
+		keys[key] = true
+	}
+	if len(keys) < 19 { // two of 20 are alike once in 5000 times
+		t.Errorf("%d keys of 20 losses", len(keys))
+	}
+	// Of what older boxes have recorded the key is what it was.
+	if key := (Loss{Time: time.Date(2026, 11, 1, 2, 3, 4, 0, time.UTC)}).Key(); key != "2026-11-01T02:03:04Z" {
+		t.Errorf("key %q", key)
+	}
+}
+
+// What stands in the record's place is a loss, whatever it is, and a new record
+// takes the place of one that cannot be read.
+func TestUnreadableLoss(t *testing.T) {
+	for name, place := range map[string]func(path string) error{
+		"torn":      func(path string) error { return os.WriteFile(path, []byte("{"), 0o644) },
+		"endless":   func(path string) error { return os.WriteFile(path, make([]byte, maxLoss+1), 0o644) },
+		"directory": func(path string) error { return os.Mkdir(path, 0o755) },
+		"dangling":  func(path string) error { return os.Symlink("nowhere", path) },
+	} {
+		dir := t.TempDir()
+		if err := place(filepath.Join(dir, LostFile)); err != nil {
+			t.Fatal(err)
+		}
+		if l, err := ReadLoss(dir); l == nil || err != nil || !l.Time.IsZero() {
+			t.Errorf("%s: %v, %v; want a loss without a time", name, l, err)
+		}
+		err := RecordLoss(dir, NewLoss(time.Now(), "new"))
+		if l, readErr := ReadLoss(dir); name != "directory" && (err != nil || readErr != nil || l.Why != "new") {
+			t.Errorf("%s: recorded anew: %v; %v, %v", name, err, l, readErr)
+		} else if name == "directory" && err == nil {
+			t.Errorf("%s: a directory was replaced", name)
+		}
 	}
 }
 

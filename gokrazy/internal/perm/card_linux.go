@@ -86,6 +86,20 @@ func (c Card) Unmount() error {
 	return nil
 }
 
+// TryWrite implements [Volume].
+func (c Card) TryWrite() error {
+	// /perm itself is the first process's: nobody else can put this name there.
+	f, err := os.OpenFile(filepath.Join(c.Dir, ".try"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write([]byte("TSES"))
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close(), os.Remove(f.Name()))
+}
+
 // Mounted implements [Volume].
 func (c Card) Mounted() (mounted, writable bool, err error) {
 	f, err := os.Open("/proc/self/mounts")
@@ -151,7 +165,8 @@ func (c Card) Repair() error {
 	return c.onDevice(func(f *os.File, _ int64) error { return ext4.RestoreSuperblock(f) })
 }
 
-// Format implements [Volume].
+// Format implements [Volume]. The kernel lets nobody but itself write what is
+// mounted, and refuses with EBUSY.
 func (c Card) Format(label string) error {
 	return c.onDevice(func(f *os.File, size int64) error {
 		o := ext4.Options{Size: size, Label: label, Time: time.Now()}
@@ -166,7 +181,7 @@ func (c Card) Format(label string) error {
 }
 
 func (c Card) onDevice(do func(*os.File, int64) error) (err error) {
-	f, err := os.OpenFile(c.Device, os.O_RDWR, 0)
+	f, err := os.OpenFile(c.Device, os.O_RDWR|os.O_EXCL, 0)
 	if err != nil {
 		return err
 	}
