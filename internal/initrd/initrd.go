@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 )
 
@@ -86,4 +88,35 @@ func (a *archive) pad() {
 	for a.b.Len()%4 != 0 {
 		a.b.WriteByte(0)
 	}
+}
+
+// Dir is what a folder has below it, by paths from there, as far as keep says:
+// files with their modes, and symbolic links.
+func Dir(root string, keep func(name string) bool) (map[string]File, error) {
+	files := make(map[string]File)
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil || !keep(filepath.ToSlash(name)) {
+			return err
+		}
+		switch d.Type() {
+		case 0:
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			data, err := os.ReadFile(path)
+			files[filepath.ToSlash(name)] = File{Data: data, Mode: info.Mode()}
+			return err
+		case fs.ModeSymlink:
+			target, err := os.Readlink(path)
+			files[filepath.ToSlash(name)] = File{Data: []byte(target), Mode: fs.ModeSymlink}
+			return err
+		}
+		return nil
+	})
+	return files, err
 }

@@ -3,6 +3,10 @@ package initrd
 import (
 	"fmt"
 	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -36,6 +40,29 @@ func TestArchive(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+func TestDir(t *testing.T) {
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "lib", "empty"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, mode := range map[string]fs.FileMode{"lib/a.so": 0o755, "lib/b.txt": 0o644} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("lib/a.so", filepath.Join(root, "a.so")); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Dir(root, func(name string) bool { return path.Ext(name) == ".so" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]File{"lib/a.so": {[]byte("lib/a.so"), 0o755}, "a.so": {[]byte("lib/a.so"), fs.ModeSymlink}}
+	if !maps.EqualFunc(got, want, func(a, b File) bool { return a.Mode == b.Mode && string(a.Data) == string(b.Data) }) {
+		t.Errorf("got  %v\nwant %v", got, want)
 	}
 }
 

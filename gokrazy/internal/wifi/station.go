@@ -57,7 +57,7 @@ func (s *Station) Run(ctx context.Context, joined func(ctx context.Context, ifac
 	if err := s.associate(ctx, l, ap); err != nil {
 		return err
 	}
-	s.Log.Info("Wi-Fi joined", "interface", l.radio.name, "network", s.Network.SSID, "access point", net.HardwareAddr(ap.address[:]),
+	s.Log.Info("Wi-Fi joined", "interface", l.radio.name, "network", s.Network.SSID, "access point", net.HardwareAddr(ap.address[:]).String(),
 		"MHz", ap.frequency, "dBm", ap.signal/100, "took", time.Since(began).Round(time.Millisecond))
 	return l.hold(ctx, joined)
 }
@@ -215,22 +215,33 @@ func (l *link) readFrames() {
 	}
 }
 
+// scans is how often is scanned before a network is said not to be heard: on a
+// channel that is in use, an answer may come too late.
+const scans = 2
+
 // pick scans and picks an access point.
 func (s *Station) pick(ctx context.Context, l *link) (*bss, error) {
 	ctx, cancel := context.WithTimeout(ctx, scanTime)
 	defer cancel()
-	if err := l.scan(ctx, s.Network.SSID); err != nil {
-		return nil, fmt.Errorf("%s: scan: %w", l.radio.name, err)
+	var why error
+	for range scans {
+		if err := l.scan(ctx, s.Network.SSID); err != nil {
+			return nil, fmt.Errorf("%s: scan: %w", l.radio.name, err)
+		}
+		heard, err := l.radio.heard()
+		if err != nil {
+			return nil, err
+		}
+		ap, err := choose(heard, s.Network)
+		if err == nil {
+			return ap, nil
+		}
+		why = fmt.Errorf("%s: %w", l.radio.name, err)
+		if !errors.Is(err, ErrNotHeard) {
+			break
+		}
 	}
-	heard, err := l.radio.heard()
-	if err != nil {
-		return nil, err
-	}
-	ap, err := choose(heard, s.Network)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", l.radio.name, err)
-	}
-	return ap, nil
+	return nil, why
 }
 
 // scan asks for a scan and waits for its end. A radio that is busy, or whose
@@ -433,10 +444,10 @@ func (l *link) handle(f frame) error {
 		return fmt.Errorf("%s: %q: %w", l.radio.name, l.ap.ssid, err)
 	}
 	for _, s := range steps {
-		if s.install != nil {
-			err = l.radio.install(l.ap, s.install)
-		} else {
+		if s.install == nil {
 			err = l.send(s.send)
+		} else if err = l.radio.install(l.ap, s.install); err == nil {
+			l.log.Debug(keyInstalled, "interface", l.radio.name, "pairwise", s.install.pairwise, "index", s.install.index)
 		}
 		if err != nil {
 			return err
@@ -444,6 +455,9 @@ func (l *link) handle(f frame) error {
 	}
 	return nil
 }
+
+// keyInstalled is what the log says; tests count it.
+const keyInstalled = "Wi-Fi: key installed"
 
 func (l *link) send(frame []byte) error {
 	err := l.eapol.SetWriteDeadline(time.Now().Add(sendTime))
