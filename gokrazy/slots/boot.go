@@ -14,8 +14,8 @@ import (
 // Raspberry Pi, and for UEFI.
 var bootFiles = []string{"cmdline.txt", "loader/entries/gokrazy.conf"}
 
-// ErrBoot says that the boot partition is not as this package knows it. It is
-// left alone then.
+// ErrBoot says that the boot partition is not as this package knows it: it is
+// another's, or half overwritten. It is left alone then, but by ChangeBoot.
 var ErrBoot = errors.New("the boot partition does not name a root file system as expected; make the SD card again")
 
 // rootWord finds the root file system in a kernel's command line, slotOf the
@@ -66,6 +66,9 @@ func digits(boot *Partition) ([]digit, error) {
 		offset, size, err := image.Place(io.NewSectionReader(boot, 0, boot.Size), name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
+		}
+		if errors.Is(err, image.ErrFormat) {
+			return nil, fmt.Errorf("%w: %w", ErrBoot, err)
 		}
 		if err != nil {
 			return nil, err

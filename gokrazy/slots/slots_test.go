@@ -75,6 +75,11 @@ func TestStrangeBootPartitionsAreLeftAlone(t *testing.T) {
 			t.Errorf("%s: it was changed", name)
 		}
 	}
+	half := usualBoot(t)
+	clear(half[:len(half)/2])
+	if err := Select((&power{left: -1}).partition(half), B); !errors.Is(err, ErrBoot) {
+		t.Errorf("half of it: %v, want %v", err, ErrBoot)
+	}
 }
 
 func FuzzBootPartition(f *testing.F) {

@@ -22,7 +22,10 @@
 //   - A guard restarts the box after [guardTime] unless the update's slot is
 //     selected by then. It is a process of the old root file system's init, which
 //     was proved; a mistake in the new one, even one that feeds the watchdog and
-//     waits for ever, does not touch it. It ends when its work is done.
+//     waits for ever, does not touch it. It ends when its work is done, and has
+//     ended before the boot partition is overwritten, where the update asks for
+//     that ([slots.ChangeBoot]): a restart then is the one thing that could leave
+//     a box that does not start.
 package trial
 
 import "time"
@@ -36,5 +39,12 @@ const (
 	guardTime    = 3 * time.Minute
 	watchdogTime = 15 * time.Second // the longest that a Raspberry Pi's can
 	pollEvery    = 2 * time.Second
+	bootEvery    = 5 * time.Second // between two tries to put a boot partition in place
+	bootTries    = 10              // without a byte written
 	consumeTime  = 2 * time.Minute // to read a slot of a slow card
+
+	// The guard looks every second.
+	guardEvery    = time.Second
+	guardPatience = 3 * guardEvery
+	guardPoll     = 20 * time.Millisecond
 )

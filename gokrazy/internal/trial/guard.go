@@ -3,10 +3,14 @@
 package trial
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/cloud-of-se/tses/gokrazy/slots"
 )
@@ -18,7 +22,7 @@ const guardArg = "guard-of-a-trial"
 // of the boot partition and the slot that is tried.
 func guard(args []string, log *slog.Logger) {
 	if len(args) == 2 {
-		if n, err := strconv.Atoi(args[1]); err == nil && confirmed(args[0], slots.Slot(n), time.Now().Add(guardTime), time.Second) {
+		if n, err := strconv.Atoi(args[1]); err == nil && confirmed(args[0], slots.Slot(n), time.Now().Add(guardTime), guardEvery) {
 			os.Exit(0)
 		}
 	}
@@ -28,19 +32,53 @@ func guard(args []string, log *slog.Logger) {
 }
 
 // confirmed waits until the slot is selected, and tells whether it was before
-// the deadline.
+// the deadline. It looks once more behind it: the moment in which the boot
+// partition could not be read, or the process did not run, may have been the last.
 func confirmed(boot string, s slots.Slot, deadline time.Time, every time.Duration) bool {
-	for time.Now().Before(deadline) {
+	for {
+		last := !time.Now().Before(deadline)
 		selected := false
 		// What cannot be read now may be a moment later.
 		_ = with(func(p []*slots.Partition) (err error) {
 			selected, err = slots.Selects(p[0], s)
 			return err
 		}, boot)
-		if selected {
-			return true
+		if selected || last {
+			return selected
 		}
-		time.Sleep(every)
+		time.Sleep(min(every, time.Until(deadline)))
 	}
-	return false
+}
+
+// endGuard waits for the guard, which sees within a second that its work is done,
+// and ends it where it does not see it in time. When it returns the guard
+// restarts nothing any more. The guard is no child that this init has started: it
+// is that of the process which has become this init, and nobody else waits for it.
+func endGuard(pid int, patience time.Duration) error {
+	if awaitEnd(pid, patience) {
+		return nil
+	}
+	// A process that the signal has reached runs not one instruction more, even
+	// where it is not gone yet because it waits for the card.
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("end process %d: %w", pid, err)
+	}
+	if !awaitEnd(pid, patience) {
+		return fmt.Errorf("process %d was ended and is not gone yet", pid)
+	}
+	return nil
+}
+
+// awaitEnd waits for a child, at most so long, and tells whether it has ended.
+func awaitEnd(pid int, patience time.Duration) bool {
+	for deadline := time.Now().Add(patience); ; time.Sleep(guardPoll) {
+		var status unix.WaitStatus
+		got, err := unix.Wait4(pid, &status, unix.WNOHANG, nil)
+		switch {
+		case err != nil && !errors.Is(err, unix.EINTR), got == pid:
+			return true // an error says that there is no such child
+		case !time.Now().Before(deadline):
+			return false
+		}
+	}
 }

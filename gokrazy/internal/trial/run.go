@@ -3,6 +3,7 @@
 package trial
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,10 +12,9 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 	"github.com/cloud-of-se/tses/gokrazy/slots"
+	"github.com/cloud-of-se/tses/update"
 )
 
 // Watch is what init does about updates while the TSES runs.
@@ -35,9 +35,21 @@ type Watch struct {
 	Restart func(why string)
 	Log     *slog.Logger
 
-	confirmed bool
+	confirmed bool      // the slot that runs is the selected one
 	since     time.Time // when the TSES was found well, without a break since
 	starts    int       // how often it had been started then
+	left      []byte    // the head of an update that this start has found armed, nil for none
+	boot      bootChange
+
+	change func(boot, p *slots.Partition, h *update.Header, s slots.Slot) (bool, error) // another in tests
+}
+
+// bootChange is how far the boot partition is that came with what runs.
+type bootChange struct {
+	pending bool // it is not in place yet, and no update may come
+	written bool // some of it was written since the box started
+	tries   int  // that have failed
+	next    time.Time
 }
 
 // Prepare is called before the TSES is started. Where this start is no trial it
@@ -48,16 +60,25 @@ func (w *Watch) Prepare() error {
 		return w.tell()
 	}
 	w.confirmed = true
-	err := with(func(p []*slots.Partition) error { return slots.Select(p[0], w.Card.Running) }, w.Card.devices[bootPartition])
+	w.sayLast()
+	err := w.selectRunning()
+	// One that was half overwritten names nothing until the rest is written.
+	if err == nil || errors.Is(err, slots.ErrBoot) {
+		if w.boot.pending = !w.changeBoot(time.Now()); w.boot.pending {
+			return nil // the TSES says that no update can come, and the log why
+		}
+		err = w.selectRunning()
+	}
 	if err != nil {
 		// An update now could overwrite what another boot loader starts.
 		return fmt.Errorf("update: the boot partition: %w", err)
 	}
-	if _, err := w.changeBoot(); err != nil {
-		w.Log.Error("update: the change of the boot partition is not complete", "err", err)
-	}
-	w.sayLast()
 	return w.open()
+}
+
+// selectRunning makes the boot partition name the slot that runs.
+func (w *Watch) selectRunning() error {
+	return with(func(p []*slots.Partition) error { return slots.Select(p[0], w.Card.Running) }, w.Card.devices[bootPartition])
 }
 
 // open lets the TSES write the other slot, and tells it.
@@ -79,13 +100,19 @@ func (w *Watch) tell() error {
 	})
 }
 
-// sayLast says in the log if an update was tried and taken back.
+// sayLast says in the log if an update was tried and taken back, or was to be
+// tried at this start and was not.
 func (w *Watch) sayLast() {
 	// What cannot be read was no update.
 	_ = with(func(p []*slots.Partition) error {
 		r, err := slots.ReadRecord(p[0])
-		if err != nil || r.State != slots.Tried {
+		if err != nil {
 			return err
+		}
+		if r.State == slots.Armed {
+			w.left = r.Head
+			w.Log.Error("update: it still waits to be tried, though this start was the one for it; the box does not restart for it again", "slot", w.Card.Running.Other().String())
+			return nil
 		}
 		owner, err := readOwner(w.Owner)
 		if err != nil {
@@ -121,11 +148,7 @@ func (w *Watch) Run(ctx context.Context) {
 // step looks once, and tells whether to look on.
 func (w *Watch) step(now, began time.Time) bool {
 	if w.confirmed {
-		if w.armed() {
-			w.Restart("an update waits to be tried")
-			return false
-		}
-		return true
+		return w.settled(now)
 	}
 	if starts := w.Starts(); !w.Healthy() || starts != w.starts {
 		w.since, w.starts = time.Time{}, starts
@@ -133,16 +156,11 @@ func (w *Watch) step(now, began time.Time) bool {
 		w.since = now
 	}
 	if !w.since.IsZero() && now.Sub(w.since) >= settle {
-		changed, err := w.confirm()
-		switch {
-		case err != nil:
-			w.Log.Error("update: it is well, and cannot be confirmed", "err", err)
-		case changed:
-			w.Restart("the boot partition was changed")
-			return false
-		default:
-			return true
+		err := w.confirm()
+		if err == nil {
+			return w.settled(now)
 		}
+		w.Log.Error("update: it is well, and cannot be confirmed", "err", err)
 	}
 	if now.Sub(began) >= limit {
 		w.Restart("the update was not well in time; the box returns to what it was")
@@ -151,24 +169,86 @@ func (w *Watch) step(now, began time.Time) bool {
 	return true
 }
 
-// confirm selects the slot that runs. changed says that the boot partition is
-// another now.
-func (w *Watch) confirm() (changed bool, err error) {
-	err = with(func(p []*slots.Partition) error { return slots.Select(p[0], w.Card.Running) }, w.Card.devices[bootPartition])
-	if err != nil {
-		return false, err
+// settled is a step once the slot that runs is selected.
+func (w *Watch) settled(now time.Time) bool {
+	if w.boot.pending {
+		return w.completeBoot(now)
 	}
-	w.confirmed = true
-	w.Log.Info("update: it is well and will run from now on", "slot", w.Card.Running.String())
-	w.reapGuard()
-	if err := w.open(); err != nil {
-		w.Log.Error("update: the next one will not be taken", "err", err)
+	if w.armed() {
+		w.Restart("an update waits to be tried")
+		return false
 	}
-	return w.changeBoot()
+	return true
 }
 
-// changeBoot puts the boot partition that came with the running slot in place.
-func (w *Watch) changeBoot() (changed bool, err error) {
+// confirm selects the slot that runs. It comes back when the guard is gone, which
+// would restart the box in the middle of what follows: while the boot partition
+// is overwritten it names no slot at all at times.
+func (w *Watch) confirm() error {
+	if err := w.selectRunning(); err != nil {
+		return err
+	}
+	w.confirmed, w.boot.pending = true, true
+	w.Log.Info("update: it is well and will run from now on", "slot", w.Card.Running.String())
+	if pid, err := strconv.Atoi(os.Getenv(guardEnv)); err == nil {
+		if err := endGuard(pid, guardPatience); err != nil {
+			w.Log.Error("update: the guard of the trial", "err", err)
+		}
+	}
+	return nil
+}
+
+// completeBoot puts the boot partition that came with the running slot in place,
+// when it is time to try. Only when there is nothing more to be written does the
+// TSES hear that what runs is confirmed: who waits for that switches the box off
+// then. Where something was written the restart comes first.
+func (w *Watch) completeBoot(now time.Time) bool {
+	if now.Before(w.boot.next) || !w.changeBoot(now) {
+		return true
+	}
+	w.boot.pending = false
+	if w.boot.written {
+		w.Restart("the boot partition was changed")
+		return false
+	}
+	err := w.selectRunning()
+	if err == nil {
+		err = w.open()
+	}
+	if err != nil {
+		w.Log.Error("update: the next one will not be taken", "err", err)
+	}
+	return true
+}
+
+// changeBoot tries once to put the boot partition that came with the running slot
+// in place, and tells whether that is settled: it is there, or there is none, or
+// it is none that this card can have and the card's own stays. What was begun is
+// tried again and again, since it can do no more harm than has been done.
+func (w *Watch) changeBoot(now time.Time) bool {
+	written, err := w.tryBoot()
+	w.boot.written = w.boot.written || written
+	if err == nil {
+		return true
+	}
+	w.boot.tries++
+	refused := errors.Is(err, slots.ErrBoot) || errors.Is(err, slots.ErrRoom) || errors.Is(err, slots.ErrReadBack)
+	switch {
+	case w.boot.written:
+		w.Log.Error("update: the boot partition is overwritten in part, do not switch the box off; it is tried again", "tries", w.boot.tries, "err", err)
+	case refused || w.boot.tries >= bootTries:
+		w.Log.Error("update: the boot partition that came with what runs is not put in place; the card's own stays as it is", "err", err)
+		return true
+	default:
+		w.Log.Error("update: the boot partition that came with what runs is not in place yet; it is tried again", "tries", w.boot.tries, "err", err)
+	}
+	w.boot.next = now.Add(bootEvery)
+	return false
+}
+
+// tryBoot is changeBoot's one try. written says that something was, with an error
+// too.
+func (w *Watch) tryBoot() (written bool, err error) {
 	err = with(func(p []*slots.Partition) error {
 		r, err := slots.ReadRecord(p[1])
 		if errors.Is(err, slots.ErrNoRecord) {
@@ -185,36 +265,29 @@ func (w *Watch) changeBoot() (changed bool, err error) {
 		if err != nil {
 			return err
 		}
-		changed, err = slots.ChangeBoot(p[0], p[1], h, w.Card.Running)
+		change := slots.ChangeBoot
+		if w.change != nil {
+			change = w.change
+		}
+		written, err = change(p[0], p[1], h, w.Card.Running)
 		return err
 	}, w.Card.devices[bootPartition], w.Card.device(w.Card.Running))
-	return changed, err
+	return written, err
 }
 
-// armed tells whether the other slot has an update that waits.
+// armed tells whether the other slot has an update that waits, and has come since
+// the box started: one that was there before was not to be taken away, and a
+// restart would change nothing.
 func (w *Watch) armed() (is bool) {
 	// What cannot be read is not started either.
 	_ = with(func(p []*slots.Partition) error {
 		r, err := slots.ReadRecord(p[0])
-		is = err == nil && r.State == slots.Armed
+		waits := err == nil && r.State == slots.Armed
+		if !waits || !bytes.Equal(r.Head, w.left) {
+			w.left = nil
+		}
+		is = waits && w.left == nil
 		return err
 	}, w.Card.device(w.Card.Running.Other()))
 	return is
-}
-
-// reapGuard waits for the guard, which sees within a second that its work is
-// done. It is no child that this init has started, and nobody else waits for it.
-func (w *Watch) reapGuard() {
-	pid, err := strconv.Atoi(os.Getenv(guardEnv))
-	if err != nil {
-		return
-	}
-	go func() { // ends with the guard, at the latest after guardTime
-		var status unix.WaitStatus
-		for {
-			if _, err := unix.Wait4(pid, &status, 0, nil); !errors.Is(err, unix.EINTR) {
-				return
-			}
-		}
-	}()
 }

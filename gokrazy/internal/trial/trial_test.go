@@ -4,6 +4,7 @@ package trial
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -14,10 +15,15 @@ import (
 	"log/slog"
 	"math/big"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 	"github.com/cloud-of-se/tses/gokrazy/slots"
@@ -100,6 +106,7 @@ type world struct {
 	owner    *ecdsa.PrivateKey
 	watch    *Watch
 	log      bytes.Buffer
+	version  string // of what is installed, v2 unless it is set
 	well     bool
 	starts   int
 	restarts []string
@@ -151,7 +158,7 @@ func (w *world) name(name string) {
 func (w *world) install(s slots.Slot, boot []byte) {
 	w.t.Helper()
 	var b bytes.Buffer
-	o := update.Order{Box: "tses-1a2b", Version: "v2", Built: 2, Root: bytes.NewReader(make([]byte, 4096)), Owner: w.owner}
+	o := update.Order{Box: "tses-1a2b", Version: cmp.Or(w.version, "v2"), Built: 2, Root: bytes.NewReader(make([]byte, 4096)), Owner: w.owner}
 	if boot != nil {
 		o.Boot, o.BootName = bytes.NewReader(boot), "k2"
 	}
@@ -314,38 +321,311 @@ func TestPrepareSettles(t *testing.T) {
 	}
 }
 
+// newer is a boot partition with another kernel.
+func newer(t *testing.T) []byte {
+	return slotstest.BootPartition(t, "/vmlinuz", strings.Repeat("newer!", 1000), "/cmdline.txt", slotstest.KernelArgs, "/loader/entries/gokrazy.conf", slotstest.LoaderText)
+}
+
+// hasNewer tells whether that is the card's.
+func (w *world) hasNewer() bool {
+	b, err := os.ReadFile(w.watch.Card.devices[bootPartition])
+	if err != nil {
+		w.t.Error(err)
+	}
+	return bytes.Contains(b, []byte("newer!"))
+}
+
 // The boot partition is changed behind the confirmation, and the box restarts
-// for it.
+// for it. Until then an administrator is not told that it is over.
 func TestBootPartitionChanges(t *testing.T) {
-	next := slotstest.BootPartition(t, "/vmlinuz", strings.Repeat("newer!", 1000), "/cmdline.txt", slotstest.KernelArgs, "/loader/entries/gokrazy.conf", slotstest.LoaderText)
 	w := newWorld(t, slots.B, slots.A)
-	w.install(slots.B, next)
+	w.install(slots.B, newer(t))
 	if err := w.watch.Prepare(); err != nil {
 		t.Fatal(err)
-	}
-	vmlinuz := func() bool {
-		b, err := os.ReadFile(w.watch.Card.devices[bootPartition])
-		if err != nil {
-			t.Fatal(err)
-		}
-		return bytes.Contains(b, []byte("newer!"))
 	}
 	w.well = true
 	began := time.Unix(1e9, 0)
 	w.watch.step(began, began)
-	if vmlinuz() {
+	if w.hasNewer() {
 		t.Fatal("it was changed before the update was confirmed")
 	}
-	if w.watch.step(began.Add(settle), began) || len(w.restarts) != 1 || !vmlinuz() || !w.selected(slots.B) {
-		t.Errorf("restarts %q, changed %v, selected %v", w.restarts, vmlinuz(), w.selected(slots.B))
+	if w.watch.step(began.Add(settle), began) || len(w.restarts) != 1 || !w.hasNewer() || !w.selected(slots.B) {
+		t.Errorf("restarts %q, changed %v, selected %v", w.restarts, w.hasNewer(), w.selected(slots.B))
+	}
+	if got := w.told(); !got.Trial {
+		t.Errorf("before the restart it told %+v, want that the trial goes on", got)
 	}
 	// What a power cut has left is completed at the next start.
-	if err := os.WriteFile(w.watch.Card.devices[bootPartition], slotstest.UsualBoot(t), 0o600); err != nil {
+	w.watch.Card.Started = slots.B
+	next := func(what string, boot []byte) {
+		t.Helper()
+		if err := os.WriteFile(w.watch.Card.devices[bootPartition], boot, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.next()
+		if err := w.watch.Prepare(); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if !w.hasNewer() || !w.selected(slots.B) || w.told().Trial {
+			t.Errorf("%s: changed %v, told %+v", what, w.hasNewer(), w.told())
+		}
+		if !w.watch.step(began, began) || len(w.restarts) > 1 {
+			t.Errorf("%s: restarts %q", what, w.restarts)
+		}
+	}
+	next("nothing of it", slotstest.UsualBoot(t))
+	half := newer(t)
+	clear(half[:len(half)/2]) // which names no slot
+	next("half of it", half)
+}
+
+// next is the next start of the box.
+func (w *world) next() {
+	o := w.watch
+	w.watch = &Watch{
+		Card: o.Card, Owner: o.Owner, File: o.File, User: o.User, Healthy: o.Healthy, Starts: o.Starts, Restart: o.Restart, Log: o.Log, change: o.change,
+	}
+	if err := os.Remove(o.File); err != nil && !errors.Is(err, os.ErrNotExist) {
+		w.t.Fatal(err)
+	}
+}
+
+var errCard = errors.New("the card does not answer")
+
+// failing is what the first calls of ChangeBoot return; the later ones work.
+type failing []struct {
+	written bool
+	err     error
+}
+
+func (f failing) change(calls *int) func(boot, p *slots.Partition, h *update.Header, s slots.Slot) (bool, error) {
+	return func(boot, p *slots.Partition, h *update.Header, s slots.Slot) (bool, error) {
+		if *calls++; *calls <= len(f) {
+			return f[*calls-1].written, f[*calls-1].err
+		}
+		return slots.ChangeBoot(boot, p, h, s)
+	}
+}
+
+// A change of the boot partition that fails is tried until it is complete, on
+// trial as at a later start, and the box does not restart before. One that was
+// refused, or that not a byte was written of, does not keep the box from its next
+// update for ever.
+func TestBootPartitionChangeFails(t *testing.T) {
+	midway := failing{{true, errCard}, {false, errCard}, {true, errCard}}
+	for _, tt := range []struct {
+		name  string
+		fails failing
+		want  bool // that it is changed in the end
+	}{
+		{"midway", midway, true},
+		{"refused midway", failing{{true, errCard}, {false, slots.ErrReadBack}}, true},
+		{"not begun", failing{{false, errCard}, {false, errCard}}, true},
+		{"refused", failing{{false, slots.ErrReadBack}}, false},
+		{"of another disk", failing{{false, fmt.Errorf("it is: %w", slots.ErrBoot)}}, false},
+		{"never begun", slices.Repeat(failing{{false, errCard}}, bootTries), false},
+	} {
+		for _, trial := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/trial %v", tt.name, trial), func(t *testing.T) {
+				w, calls := newWorld(t, slots.B, slots.A), 0
+				w.install(slots.B, newer(t))
+				w.watch.change = tt.fails.change(&calls)
+				if !trial {
+					w.watch.Card.Started = slots.B
+				}
+				if err := w.watch.Prepare(); err != nil {
+					t.Fatal(err)
+				}
+				w.well = true
+				began := time.Now()
+				for at := time.Duration(0); at < settle && trial; at += pollEvery {
+					w.watch.step(began.Add(at), began)
+				}
+				// Behind the limit of a trial, too.
+				now, last := began.Add(limit), time.Time{}
+				for end := now.Add((bootTries + 2) * bootEvery); now.Before(end); now = now.Add(pollEvery) {
+					before := calls
+					goes := w.watch.step(now, began)
+					if over := calls > len(tt.fails) || !tt.want && calls == len(tt.fails); !over && (!goes || len(w.restarts) > 0) {
+						t.Fatalf("after %d tries: restarts %q", calls, w.restarts)
+					}
+					told, err := sdcard.ReadSlots(w.watch.File)
+					if calls < len(tt.fails) && err == nil && !told.Trial {
+						t.Fatalf("after %d tries: told %+v", calls, told)
+					}
+					if calls > before {
+						if now.Sub(last) < bootEvery {
+							t.Fatalf("it tries again after %v", now.Sub(last))
+						}
+						last = now
+					}
+					if !goes {
+						break
+					}
+				}
+				if got := len(w.restarts); got != 0 != tt.want && got != 1 == tt.want {
+					t.Errorf("restarts %q, want one: %v", w.restarts, tt.want)
+				}
+				if w.hasNewer() != tt.want {
+					t.Errorf("changed %v, want %v", w.hasNewer(), tt.want)
+				}
+				if told, err := sdcard.ReadSlots(w.watch.File); !tt.want && (err != nil || told.Trial) {
+					t.Errorf("it takes no updates: told %+v, %v", told, err)
+				}
+				if !w.selected(slots.B) {
+					t.Error("it is not selected")
+				}
+				if strings.Contains(w.log.String(), "cannot be confirmed") {
+					t.Errorf("log: %s", &w.log)
+				}
+			})
+		}
+	}
+}
+
+// Where all but the last sync has been done before, there is nothing to be
+// written any more, and the restart has to come all the same.
+func TestBootPartitionChangeFailsAtTheLastSync(t *testing.T) {
+	w, calls := newWorld(t, slots.B, slots.A), 0
+	w.install(slots.B, newer(t))
+	w.watch.change = failing{{true, errCard}, {false, nil}}.change(&calls)
+	if err := w.watch.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	w.watch.Card.Started = slots.B
-	if err := w.watch.Prepare(); err != nil || !vmlinuz() || !w.selected(slots.B) {
-		t.Errorf("Prepare: %v, changed %v", err, vmlinuz())
+	w.well = true
+	began := time.Unix(1e9, 0)
+	for at := time.Duration(0); at < settle+2*bootEvery && w.watch.step(began.Add(at), began); at += pollEvery {
+		if len(w.restarts) > 0 || !w.told().Trial {
+			t.Fatalf("after %d tries: restarts %q, told %+v", calls, w.restarts, w.told())
+		}
+	}
+	if len(w.restarts) != 1 || calls != 2 {
+		t.Errorf("restarts %q after %d tries, want one after two", w.restarts, calls)
+	}
+}
+
+// An update that waits and could not be taken away is not what the box restarts
+// for, again and again. One that comes later is.
+func TestArmedForEver(t *testing.T) {
+	w := newWorld(t, slots.A, slots.A)
+	w.install(slots.B, nil)
+	record := func() []byte {
+		b, err := os.ReadFile(w.watch.Card.device(slots.B))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	same := record()
+	if err := w.watch.Prepare(); err != nil || !strings.Contains(w.log.String(), "does not restart for it") {
+		t.Errorf("Prepare: %v, log %s", err, &w.log)
+	}
+	for range 3 {
+		if !w.watch.step(time.Now(), time.Now()) || len(w.restarts) > 0 {
+			t.Fatalf("restarts %q", w.restarts)
+		}
+	}
+	if got := w.told(); got.Trial {
+		t.Errorf("told %+v", got)
+	}
+	// The same update is sent again: its record was gone in between.
+	for _, b := range [][]byte{make([]byte, len(same)), same} {
+		if len(w.restarts) > 0 {
+			t.Errorf("restarts %q for no record", w.restarts)
+		}
+		if err := os.WriteFile(w.watch.Card.device(slots.B), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.watch.step(time.Now(), time.Now())
+	}
+	if len(w.restarts) != 1 {
+		t.Errorf("restarts %q, want one", w.restarts)
+	}
+	// Another one.
+	w.next()
+	w.restarts = nil
+	if err := w.watch.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	w.version = "v3"
+	w.install(slots.B, nil)
+	if w.watch.step(time.Now(), time.Now()) || len(w.restarts) != 1 {
+		t.Errorf("restarts %q, want one", w.restarts)
+	}
+}
+
+// guardVar makes a test's program a process for the tests of the guard.
+const guardVar = "TSES_TEST_GUARD"
+
+// TestGuardProcess is no test but such a process: it is there for a while after
+// the slot B is selected in a file, or for ever.
+func TestGuardProcess(t *testing.T) {
+	switch boot := os.Getenv(guardVar); boot {
+	case "":
+	case "for ever":
+		select {}
+	default:
+		if !confirmed(boot, slots.B, time.Now().Add(time.Minute), time.Millisecond) {
+			t.Error("it was not confirmed")
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+func startGuardProcess(t *testing.T, what string) (pid int) {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "-test.run=^TestGuardProcess$")
+	cmd.Env = append(os.Environ(), guardVar+"="+what)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // where the test has not ended it
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd.Process.Pid
+}
+
+func TestEndGuard(t *testing.T) {
+	pid := startGuardProcess(t, "for ever")
+	if err := endGuard(pid, 20*time.Millisecond); err == nil {
+		// It may take the kernel longer than that.
+		if err := unix.Kill(pid, 0); !errors.Is(err, unix.ESRCH) {
+			t.Errorf("it is still there: %v", err)
+		}
+	} else if !awaitEnd(pid, 10*time.Second) {
+		t.Error(err)
+	}
+	if err := endGuard(pid, time.Second); err != nil {
+		t.Errorf("one that is not there: %v", err)
+	}
+}
+
+// The guard cannot read the boot partition while that is overwritten, and would
+// restart the box then. So it is gone before.
+func TestGuardIsGoneBeforeTheBootPartitionChanges(t *testing.T) {
+	w := newWorld(t, slots.B, slots.A)
+	w.install(slots.B, newer(t))
+	pid := startGuardProcess(t, w.watch.Card.devices[bootPartition])
+	t.Setenv(guardEnv, strconv.Itoa(pid))
+	w.watch.change = func(boot, p *slots.Partition, h *update.Header, s slots.Slot) (bool, error) {
+		if err := unix.Kill(pid, 0); !errors.Is(err, unix.ESRCH) {
+			t.Errorf("it is still there: %v", err)
+		}
+		return slots.ChangeBoot(boot, p, h, s)
+	}
+	if err := w.watch.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	w.well = true
+	began := time.Unix(1e9, 0)
+	w.watch.step(began, began)
+	if w.watch.step(began.Add(settle), began) || !w.hasNewer() || len(w.restarts) != 1 {
+		t.Errorf("restarts %q, changed %v", w.restarts, w.hasNewer())
 	}
 }
 
@@ -360,5 +640,9 @@ func TestGuard(t *testing.T) {
 	err := with(func(p []*slots.Partition) error { return slots.Select(p[0], slots.B) }, boot)
 	if err != nil || !<-result {
 		t.Errorf("it was confirmed: %v", err)
+	}
+	// The last look is not before the deadline but behind it.
+	if !confirmed(boot, slots.B, time.Now().Add(-time.Hour), time.Hour) {
+		t.Error("it was confirmed just before the deadline")
 	}
 }
