@@ -58,10 +58,11 @@ func (b *box) tellConnected(s network.Settings) {
 func (b *box) networkConfig() network.Config {
 	n := b.config.Network
 	c := network.Config{Interface: n.Interface}
-	var errs [3]error
+	var errs [4]error
 	c.Address, errs[0] = n.Prefix()
 	c.Gateway, errs[1] = n.Router()
 	c.DNS, errs[2] = n.Resolvers()
+	c.Join, errs[3] = b.joinWifi()
 	for _, err := range errs {
 		if err != nil {
 			b.log.Error("configuration", "err", err)
