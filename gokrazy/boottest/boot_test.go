@@ -20,7 +20,7 @@ var shared Shared
 
 func TestMain(m *testing.M) {
 	status := m.Run()
-	for _, s := range []*Shared{&shared, &faulty, &reader} {
+	for _, s := range []*Shared{&shared, &faulty, &reader, &onAir} {
 		if err := s.Remove(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			status = 1

@@ -48,6 +48,9 @@ type Options struct {
 	Life time.Duration
 	// NoNetwork leaves out the network interface.
 	NoNetwork bool
+	// Kernel and Initrd are files to boot in the place of the card's own kernel:
+	// what is first then enters the card's root file system. Of Virt.
+	Kernel, Initrd string
 	// Port is a socket that a Pi3's first UART is connected to, where one waits
 	// for it: a card reader's place. The card's config.txt decides who has it.
 	Port string
@@ -164,7 +167,14 @@ func (m *Machine) arguments(o Options) ([]string, error) {
 			"-drive", "if=none,id=card,"+drive, "-device", "virtio-blk-pci,drive=card")
 	}
 	if o.Board != UEFI {
-		args = append(args, "-kernel", filepath.Join(m.dir, kernelFile), "-append", strings.Join(append(cmdline, o.Append...), " "))
+		kernel := o.Kernel
+		if kernel == "" {
+			kernel = filepath.Join(m.dir, kernelFile)
+		}
+		args = append(args, "-kernel", kernel, "-append", strings.Join(append(cmdline, o.Append...), " "))
+	}
+	if o.Initrd != "" {
+		args = append(args, "-initrd", o.Initrd)
 	}
 	if o.NoNetwork {
 		args = append(args, "-nic", "none")
