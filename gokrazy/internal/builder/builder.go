@@ -113,7 +113,7 @@ type build struct {
 	packer string     // the program
 	config configuration
 	box    *Box
-	// version names the sources.
+	// version names the sources and the configuration.
 	version string
 	result  Result
 }

@@ -5,9 +5,11 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
@@ -99,8 +101,8 @@ func TestInstance(t *testing.T) {
 		}
 	}
 	var stamp sdcard.Build
-	if err := json.Unmarshal([]byte(files[sdcard.BuildFile]), &stamp); err != nil || !stamp.Time.Equal(b.box.Made) || len(stamp.Version) != 12 {
-		t.Errorf("build: %+v, %v, want the time of the identity and a hash of the sources", stamp, err)
+	if err := json.Unmarshal([]byte(files[sdcard.BuildFile]), &stamp); err != nil || !stamp.Time.Equal(b.box.Made) || !regexp.MustCompile(`^[0-9a-f]{12}-[0-9a-f]{12}$`).MatchString(stamp.Version) {
+		t.Errorf("build: %+v, %v, want the time of the identity and two hashes", stamp, err)
 	}
 }
 
@@ -113,6 +115,102 @@ func TestTrustedCAWithTheOwnersName(t *testing.T) {
 	b.config.files["owner-ca.pem"] = "PEM"
 	if _, err := b.cardFiles(); err == nil || !strings.Contains(err.Error(), "choose another") {
 		t.Errorf("error %v, want one that names the file", err)
+	}
+}
+
+// Whatever gets on the card makes another version, and what does not makes the
+// same: an older configuration is older for the box, and a build can be repeated.
+func TestVersion(t *testing.T) {
+	b, err := prepared(t, "[access]\ntrust = [\"partner.pem\"]\n", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := func() string {
+		v, err := b.makeVersion()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	first := b.version
+	if got := version(); got != first {
+		t.Errorf("the same again: %s, want %s", got, first)
+	}
+	b.Time, b.Boot, b.Output = time.Unix(1, 0), "k2", "other.img"
+	if got := version(); got != first {
+		t.Errorf("at another time, for another file: %s, want %s", got, first)
+	}
+	seen := map[string]bool{first: true}
+	for _, tt := range []struct {
+		what   string
+		change func()
+	}{
+		{"the configuration", func() { b.config.files[configFile] += "\n" }},
+		{"a trusted CA", func() { b.config.files["partner.pem"] = "other" }},
+		{"the name of a trusted CA", func() {
+			b.config.files["other.pem"] = b.config.files["partner.pem"]
+			delete(b.config.files, "partner.pem")
+		}},
+		{"a line for the firmware", func() { b.config.firmware.Lines = append(b.config.firmware.Lines, "dtparam=i2c_arm=on") }},
+		{"no console", func() { b.config.firmware.NoConsole = true }},
+		{"firmware of a Wi-Fi chip", func() { b.config.wifiFirmware = map[string][]byte{"brcm/x.bin": {1}} }},
+		{"other firmware", func() { b.config.wifiFirmware["brcm/x.bin"] = []byte{2} }},
+		{"a tag", func() { b.Tags = []string{"boottest"} }},
+		{"a revocation", func() {
+			if _, err := b.result.Owner.authority.Registry().Revoke("admin"); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"a name", func() {
+			if b.box, err = b.result.Owner.Box(b.Name, []string{"lab.example"}); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"another box", func() {
+			if b.box, err = b.result.Owner.Box("tses-0002", nil); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		tt.change()
+		got := version()
+		if seen[got] {
+			t.Errorf("%s: it is still %s", tt.what, got)
+		}
+		if got[:versionDigits] != first[:versionDigits] {
+			t.Errorf("%s: the sources are called %s, want %s", tt.what, got, first)
+		}
+		seen[got] = true
+	}
+}
+
+// An older configuration comes back with the time that it had.
+func TestOlderConfigurationIsOlder(t *testing.T) {
+	b, err := prepared(t, "# one\n", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := func(config string) time.Time {
+		t.Helper()
+		if err := os.WriteFile(b.Config, []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		again := &build{Options: b.Options}
+		again.Time = time.Time{}
+		if err := again.readConfiguration(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := again.identify(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return again.Time
+	}
+	one, two := made("# one\n"), made("# two\n")
+	if !one.Equal(b.Time) || !two.After(one) {
+		t.Errorf("the first was of %v, again of %v, the second of %v", b.Time, one, two)
+	}
+	if again := made("# one\n"); !again.Equal(one) {
+		t.Errorf("the first configuration came back as of %v, want %v", again, one)
 	}
 }
 

@@ -22,6 +22,21 @@ type buildRecord struct {
 // maxBuilds bounds what is kept. What is forgotten counts as new again.
 const maxBuilds = 1000
 
+// maxAhead is how far ahead of this machine's clock an earlier build may be: the
+// clock of another machine that makes cards for the same boxes.
+const maxAhead = 24 * time.Hour
+
+// checkAhead refuses a time that only a wrong clock can have written: what is
+// built behind it would be dated even later, and a box never lets its clock be
+// before the build that it runs, so that it would find every credential expired.
+func checkAhead(path, what string, at, now time.Time) error {
+	if !at.After(now.Add(maxAhead)) {
+		return nil
+	}
+	return fmt.Errorf("%s: %s is of %s, and this machine's clock says %s: set the clock; where the clock is right the file is wrong, take this out of it, and give a box that runs it already the next update by -older",
+		path, what, at.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+}
+
 // buildTime is the time that a version has on the cards of a box: that of its
 // first build for it, however often it is built again. So a build can be
 // repeated to the byte, and of two versions a box knows the older one.
@@ -34,6 +49,14 @@ func (o *Owner) buildTime(b *Box, version string, now time.Time) (time.Time, err
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return time.Time{}, fmt.Errorf("box %s: %s: %w", b.Name, path, err)
+	}
+	ahead := checkAhead(o.boxPath(b.Name, boxFile), "the box", b.Made, now)
+	if len(known) > 0 {
+		last := known[len(known)-1]
+		ahead = checkAhead(path, "its last entry, "+last.Version+",", last.Time, now)
+	}
+	if ahead != nil {
+		return time.Time{}, fmt.Errorf("box %s: %w", b.Name, ahead)
 	}
 	for _, r := range known {
 		if r.Version == version {

@@ -86,7 +86,7 @@ func (b *build) instanceConfig() (*instanceConfig, error) {
 
 // cardFiles are the files of the card that are not the same on all.
 func (b *build) cardFiles() (map[string]string, error) {
-	revoked, err := b.result.Owner.revoked()
+	files, err := b.ownFiles()
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +94,22 @@ func (b *build) cardFiles() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := map[string]string{sdcard.BuildFile: string(stamp) + "\n"}
+	files[sdcard.BuildFile] = string(stamp) + "\n"
+	return files, nil
+}
+
+// ownFiles are they without the one that tells how the card is called and when it
+// was made, which the others decide.
+func (b *build) ownFiles() (map[string]string, error) {
+	revoked, err := b.result.Owner.revoked()
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]string{sdcard.BuildFile: ""} // is taken
 	for name, text := range b.config.files {
+		if _, taken := files[sdcard.EtcDir+"/"+name]; taken {
+			return nil, fmt.Errorf("access.trust: %s is the name of a file of the card's own, choose another", name)
+		}
 		files[sdcard.EtcDir+"/"+name] = text
 	}
 	for name, text := range b.box.Files(b.result.Owner.authority, revoked) {
@@ -107,6 +121,7 @@ func (b *build) cardFiles() (map[string]string, error) {
 			files[sdcard.EtcDir+"/"+name] = text
 		}
 	}
+	delete(files, sdcard.BuildFile)
 	return files, nil
 }
 

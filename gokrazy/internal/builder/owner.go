@@ -217,7 +217,7 @@ func (b *build) identify(context.Context) (err error) {
 		return err
 	}
 	b.result.Name = b.Name
-	if b.version, err = treeHash(b.Repository); err != nil {
+	if b.version, err = b.makeVersion(); err != nil {
 		return err
 	}
 	if b.Time.IsZero() {
