@@ -27,6 +27,7 @@ var (
 // reasons are those of a lost connection (IEEE Std 802.11-2020, table 9-49),
 // as far as they say something.
 var reasons = map[uint16]string{
+	0:  "no reason given",
 	1:  "no reason given",
 	2:  "the authentication is not valid any more",
 	3:  "the access point or this box leaves",

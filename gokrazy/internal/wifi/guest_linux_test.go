@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	guestEnv     = "TSES_WIFI_GUEST" // "station": the first process; "ap": the one with the access point
+	guestEnv     = "TSES_WIFI_GUEST" // what this process is: "station", "ap", "drivers"
 	guestModules = "/modules"
 	guestHostapd = "/usr/sbin/hostapd"
 
@@ -34,29 +34,45 @@ const (
 	guestEnd    = "END OF RESULTS"
 )
 
-// init makes the test's own program the first process of the virtual machine of
-// [TestAccessPoints], and the process with the access point in it.
+// init makes the test's own program the first process of the virtual machines of
+// [TestAccessPoints] and [TestDrivers], and the process with the access point in
+// it.
 func init() {
-	switch os.Getenv(guestEnv) {
-	case "station":
-		if os.Getpid() != 1 {
-			return
-		}
-		if err := beStation(); err != nil {
-			fmt.Println(guestNote, "the machine cannot go on:", err)
-		}
-		fmt.Println(guestEnd)
-		_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF) // nothing is left to be told
-	case "ap":
+	role := os.Getenv(guestEnv)
+	if role == "ap" {
 		if err := beAccessPoint(os.Stdin, os.Stderr); err != nil {
 			fmt.Println(guestNote, "access point:", err)
 		}
 		os.Exit(0)
 	}
+	if role == "" || os.Getpid() != 1 {
+		return
+	}
+	err := mountAll()
+	switch {
+	case err != nil:
+	case role == "station":
+		err = beStation()
+	default:
+		tell("drivers", loadDrivers())
+	}
+	if err != nil {
+		fmt.Println(guestNote, "the machine cannot go on:", err)
+	}
+	fmt.Println(guestEnd)
+	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF) // nothing is left to be told
 }
 
-// beStation sets the machine up and goes through the scenarios.
-func beStation() error {
+// tell writes a result to the console.
+func tell(name string, err error) {
+	if err != nil {
+		fmt.Printf("%s%s%s%s\n", guestResult, name, guestFailed, strings.ReplaceAll(err.Error(), "\n", "; "))
+		return
+	}
+	fmt.Println(guestResult + name)
+}
+
+func mountAll() error {
 	for _, m := range []struct{ kind, dir string }{{"devtmpfs", "/dev"}, {"proc", "/proc"}, {"sysfs", "/sys"}, {"tmpfs", "/tmp"}} {
 		if err := os.MkdirAll(m.dir, 0o755); err != nil {
 			return err
@@ -65,6 +81,38 @@ func beStation() error {
 			return err
 		}
 	}
+	return nil
+}
+
+// loadDrivers loads them twice: what is there already stays. Then it looks
+// whether the kernel has them, and that they do not roam.
+func loadDrivers() error {
+	for range 2 {
+		if err := LoadDrivers(ModulesDir); err != nil {
+			return err
+		}
+	}
+	for _, m := range drivers {
+		name := strings.ReplaceAll(strings.TrimSuffix(filepath.Base(m.path), ".ko"), "-", "_")
+		if _, err := os.Stat(filepath.Join("/sys/module", name)); err != nil {
+			return err
+		}
+	}
+	roamoff, err := os.ReadFile("/sys/module/brcmfmac/parameters/roamoff")
+	if err != nil || strings.TrimSpace(string(roamoff)) != "1" {
+		return fmt.Errorf("roamoff is %q, %v", roamoff, err)
+	}
+	// There is no chip, and so no interface: the error has to be of use.
+	_, err = openRadio("")
+	fmt.Println(guestNote, err)
+	if !errors.Is(err, ErrNoInterface) {
+		return fmt.Errorf("without a chip: %w, want %w", err, ErrNoInterface)
+	}
+	return nil
+}
+
+// beStation loads what there is, and goes through the scenarios.
+func beStation() error {
 	modules, err := filepath.Glob(guestModules + "/*.ko")
 	if err != nil {
 		return err
@@ -87,11 +135,7 @@ func beStation() error {
 		began := time.Now()
 		err := s.run(g)
 		fmt.Println(guestNote, s.name, "took", time.Since(began).Round(10*time.Millisecond))
-		if err != nil {
-			fmt.Printf("%s%s%s%v\n", guestResult, s.name, guestFailed, strings.ReplaceAll(err.Error(), "\n", "; "))
-			continue
-		}
-		fmt.Println(guestResult + s.name)
+		tell(s.name, err)
 	}
 	return nil
 }

@@ -30,13 +30,7 @@ const machineLife = 12 * time.Minute
 // first process is this test program: [init] in guest_linux_test.go says what it
 // does there.
 func TestAccessPoints(t *testing.T) {
-	if os.Getenv("TSES_TEST_ALL") != "1" {
-		t.Skip("boots a virtual machine with hostapd: TSES_TEST_ALL=1 runs it")
-	}
-	const qemu = "qemu-system-aarch64"
-	if _, err := exec.LookPath(qemu); err != nil {
-		needs.Missing(t, qemu+" is missing: apt-get install qemu-system-arm")
-	}
+	needsMachine(t)
 	kernel := debian.Kernel(t)
 	hostapd := debian.Arm64(t, "hostapd", "libc6", "libnl-3-200", "libnl-genl-3-200", "libnl-route-3-200", "libssl3")
 	files, err := initrd.Dir(hostapd, func(name string) bool {
@@ -52,17 +46,49 @@ func TestAccessPoints(t *testing.T) {
 		}
 		files[path.Join(guestModules[1:], fmt.Sprintf("%02d-%s", i, filepath.Base(file)))] = initrd.File{Data: data}
 	}
+	boot(t, kernel.Image, files, "station", len(scenarios))
+}
+
+// TestDrivers loads the drivers of a Raspberry Pi's chip into the SD card's own
+// kernel, as its init does. There is no chip.
+func TestDrivers(t *testing.T) {
+	needsMachine(t)
+	image := cardvm.Kernel(t)
+	files, err := initrd.Dir(filepath.Dir(image), func(name string) bool {
+		return strings.HasPrefix(name, ModulesDir[1:]) && strings.Contains(name, driverDir)
+	})
+	if err != nil || len(files) < len(drivers) {
+		t.Fatalf("drivers of %s: %d, %v", image, len(files), err)
+	}
+	boot(t, image, files, "drivers", 1)
+}
+
+const qemu = "qemu-system-aarch64"
+
+func needsMachine(t *testing.T) {
+	t.Helper()
+	if os.Getenv("TSES_TEST_ALL") != "1" {
+		t.Skip("boots a virtual machine: TSES_TEST_ALL=1 runs it")
+	}
+	if _, err := exec.LookPath(qemu); err != nil {
+		needs.Missing(t, qemu+" is missing: apt-get install qemu-system-arm")
+	}
+}
+
+// boot runs a virtual machine with this program in a role, and judges what it
+// tells.
+func boot(t *testing.T, image string, files map[string]initrd.File, role string, results int) {
+	t.Helper()
 	archive := filepath.Join(t.TempDir(), "initrd")
 	if err := os.WriteFile(archive, initrd.Archive(cardvm.Build(t, "test", "-c", "."), files), 0o600); err != nil {
 		t.Fatal(err)
 	}
-
 	vmlock.Take(t)
 	ctx, cancel := context.WithTimeout(t.Context(), machineLife)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, qemu, "-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512", "-nodefaults", "-display", "none",
-		"-no-reboot", "-serial", "stdio", "-kernel", kernel.Image, "-initrd", archive,
-		"-append", "console=ttyAMA0 quiet panic=-1 rdinit=/init "+guestEnv+"=station")
+		"-no-reboot", "-serial", "stdio", "-kernel", image, "-initrd", archive,
+		"-append", "console=ttyAMA0 quiet panic=-1 rdinit=/init "+guestEnv+"="+role)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
@@ -73,14 +99,14 @@ func TestAccessPoints(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	judge(t, out)
+	judge(t, out, results)
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("%s: %v\n%s", qemu, err, &errs)
 	}
 }
 
 // judge makes a subtest of each result that the machine tells.
-func judge(t *testing.T, out io.Reader) {
+func judge(t *testing.T, out io.Reader, results int) {
 	t.Helper()
 	var console strings.Builder
 	told, ended := 0, false
@@ -102,8 +128,8 @@ func judge(t *testing.T, out io.Reader) {
 		}
 		ended = ended || strings.Contains(line, guestEnd)
 	}
-	if err := lines.Err(); err != nil || !ended || told != len(scenarios) {
-		t.Errorf("the machine told %d of %d results, and its end: %v, %v", told, len(scenarios), ended, err)
+	if err := lines.Err(); err != nil || !ended || told != results {
+		t.Errorf("the machine told %d of %d results, and its end: %v, %v", told, results, ended, err)
 	}
 	if t.Failed() || testing.Verbose() {
 		t.Logf("console:\n%s", &console)

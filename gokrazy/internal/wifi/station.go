@@ -260,7 +260,7 @@ func (l *link) scan(ctx context.Context, ssid string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
+			return fmt.Errorf("the radio stays busy (%v): %w", err, ctx.Err())
 		case err := <-l.broken:
 			return err
 		case <-l.events: // of the scan that keeps the radio busy
