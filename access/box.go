@@ -192,7 +192,8 @@ type Box struct {
 
 // OpenBox reads the files of a box and, on its first run, makes the registry
 // in its state directory. What the owner had revoked when the card was made is
-// revoked.
+// revoked. A registry that was there and cannot be read is [ErrRegistry], and
+// [RenewRegistry] what is left to do.
 func OpenBox(dir, state string) (*Box, error) {
 	b, err := readBox(dir, state)
 	if err != nil {
@@ -204,6 +205,9 @@ func OpenBox(dir, state string) (*Box, error) {
 		if err := registry.create(); err != nil {
 			return nil, err
 		}
+	}
+	if _, err := registry.Entries(); err != nil {
+		return nil, err
 	}
 	revoked, err := os.ReadFile(filepath.Join(dir, boxRevokedFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -47,21 +47,83 @@ type Registry struct{ path string }
 // ErrNoCredential says that the registry knows no such credential.
 var ErrNoCredential = errors.New("no such credential")
 
+// ErrRegistry says that the registry is gone or cannot be read, and with it
+// which credentials are revoked.
+var ErrRegistry = errors.New("the registry of credentials cannot be read")
+
 // Entries reads the registry. One that is missing is an error: with it, all
 // revocations would be forgotten.
 func (r *Registry) Entries() ([]Entry, error) {
 	b, err := os.ReadFile(r.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w; it says which credentials are revoked: restore it from a copy, or, if none was ever revoked, write [] into it", err)
+		return nil, fmt.Errorf("%w: %w; it says which credentials are revoked: restore it from a copy, or, if none was ever revoked, write [] into it", ErrRegistry, err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrRegistry, err)
 	}
 	entries, err := parseEntries(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w; restore it from a copy", r.path, err)
+		return nil, fmt.Errorf("%w: %s: %w; restore it from a copy", ErrRegistry, r.path, err)
 	}
 	return entries, nil
+}
+
+// lostSuffix ends the name that a registry gets that could not be read.
+const lostSuffix = ".lost"
+
+// maxLeft bounds what is read of it.
+const maxLeft = 4 << 20
+
+// RenewRegistry begins the registry of a box anew that cannot be read, for a box
+// that nobody can restore files on. Whose number stands anywhere in what is left
+// of the old one may have been revoked, which cannot be judged any more: all of
+// them are revoked. A box issues no credentials, so that it has no other
+// entries than those. refused is how many they are. The old file is kept beside
+// the new one.
+func RenewRegistry(state string) (refused int, err error) {
+	r := (&Authority{dir: state}).Registry()
+	lost := r.path + lostSuffix
+	if err := os.Rename(r.path, lost); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("registry of credentials: set aside: %w", err)
+	}
+	entries := []Entry{}
+	now := time.Now().UTC().Truncate(time.Second)
+	for _, serial := range serialsIn(lost) {
+		entries = append(entries, Entry{Serial: serial, Revoked: now})
+	}
+	b, err := json.MarshalIndent(entries, "", "  ")
+	if err == nil {
+		err = writeFile(r.path, append(b, '\n'), 0o600)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("registry of credentials: begin anew: %w", err)
+	}
+	return len(entries), nil
+}
+
+// serialInText is a serial number of a credential in a text that is not
+// understood otherwise.
+var serialInText = regexp.MustCompile(`[0-9A-Fa-f]{8,40}`)
+
+// serialsIn are the serial numbers in what is left of a registry.
+func serialsIn(path string) []string {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	// What can be read before an error is better than nothing.
+	text, _ := io.ReadAll(io.LimitReader(f, maxLeft))
+	var serials []string
+	for _, found := range serialInText.FindAllString(string(text), -1) {
+		serials = append(serials, NormalSerial(found))
+	}
+	slices.Sort(serials)
+	return slices.Compact(serials)
 }
 
 // parseEntries reads a whole registry. What is cut short, or has something

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -46,7 +47,7 @@ func configured(f flags) (config, error) {
 // box is a TSES that an owner has made an SD card for.
 type box struct{ *access.Box }
 
-func openBox(f flags) (identity, *os.File, error) {
+func openBox(f flags, log *slog.Logger) (identity, *os.File, error) {
 	if err := os.MkdirAll(f.state, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("state directory: %w", err)
 	}
@@ -55,10 +56,27 @@ func openBox(f flags) (identity, *os.File, error) {
 		return nil, nil, err
 	}
 	b, err := access.OpenBox(f.box, f.state)
+	if errors.Is(err, access.ErrRegistry) {
+		b, err = reopenBox(f, err, log)
+	}
 	if err != nil {
 		return nil, nil, errors.Join(err, lock.Close())
 	}
 	return box{b}, lock, nil
+}
+
+// reopenBox opens a box whose registry of credentials is gone or damaged: its
+// owner could not reach it otherwise to cure it. First the loss is claimed, so
+// that it is known at every start until the owner accepts it.
+func reopenBox(f flags, cause error, log *slog.Logger) (*access.Box, error) {
+	claimLoss(f.state, "its list of revoked credentials is gone or damaged", log)
+	refused, err := access.RenewRegistry(f.state)
+	if err != nil {
+		return nil, errors.Join(cause, err)
+	}
+	log.Error("the list of revoked credentials is begun anew with what the card names; credentials in what is left of the old one are refused, since it cannot be judged whether they were revoked",
+		"refused", refused, "err", cause)
+	return access.OpenBox(f.box, f.state)
 }
 
 // serverCertificate is for the names that the owner gave the box, whatever its

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -95,7 +97,11 @@ func openSoftSE(state string, e elementConfig, log *slog.Logger) (drivers.SE, io
 	if err := lostState(state); err != nil {
 		return nil, nil, err
 	}
-	key, err := vault.LoadKey(filepath.Join(state, stateKeyFile))
+	key, err := loadKey(state)
+	if errors.Is(err, errKeyGone) || errors.Is(err, vault.ErrKeyFile) {
+		claimLoss(state, err.Error(), log)
+		return nil, nil, errors.Join(lostState(state), err)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -112,6 +118,26 @@ func openSoftSE(state string, e elementConfig, log *slog.Logger) (drivers.SE, io
 		return nil, nil, errors.Join(err, file.Close())
 	}
 	return card, closers{card, file}, nil
+}
+
+// errKeyGone says that there are sealed states, and not the key to them.
+var errKeyGone = errors.New("the key of the software SEs is gone: restore it from a copy, or move the directory of their states away to begin anew")
+
+// loadKey loads the key that seals the states of software SEs, and makes it
+// where nothing is sealed yet. Another key in the place of one that is gone
+// would open nothing.
+func loadKey(state string) (*vault.SecretKey, error) {
+	path := filepath.Join(state, stateKeyFile)
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		sealed, err := filepath.Glob(filepath.Join(state, elementsDir, "*.state"))
+		if err != nil {
+			return nil, err
+		}
+		if len(sealed) > 0 {
+			return nil, fmt.Errorf("%s: %w", path, errKeyGone)
+		}
+	}
+	return vault.LoadKey(path)
 }
 
 // closers closes in order.
@@ -154,7 +180,7 @@ func element(f flags, args []string, stdout, stderr io.Writer) error {
 		fmt.Fprint(stderr, usage)
 		return errUsage
 	}
-	key, err := vault.LoadKey(filepath.Join(f.state, stateKeyFile))
+	key, err := loadKey(f.state)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ type identity interface {
 // closed.
 func openIdentity(f flags, log *slog.Logger) (self identity, lock *os.File, err error) {
 	if f.box != "" {
-		return openBox(f)
+		return openBox(f, log)
 	}
 	authority, lock, err := openState(f.state)
 	return &ownCA{Authority: authority, state: f.state, log: log}, lock, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
@@ -24,6 +25,18 @@ func readLoss(state string) (*sdcard.Loss, error) {
 	return sdcard.ReadLoss(state)
 }
 
+// claimLoss tells the first process, at the next start, and this TSES from now on
+// that its state is lost: what the first process cannot see by itself. On a
+// host, where there is no first process, nobody could accept it.
+func claimLoss(state, why string, log *slog.Logger) {
+	if _, ok := os.LookupEnv(sdcard.LossEnv); !ok {
+		return
+	}
+	if err := sdcard.RecordLoss(state, sdcard.NewLoss(time.Now(), why)); err != nil {
+		log.Error("a loss of state may not be known at the next start", "why", why, "err", err)
+	}
+}
+
 // lostState tells of a loss that the owner has not accepted.
 func lostState(state string) error {
 	loss, err := readLoss(state)
@@ -33,8 +46,9 @@ func lostState(state string) error {
 	case loss == nil:
 		return nil
 	}
-	return fmt.Errorf("%w, and with it the keys of its software SEs, found at %s: %s. Begin anew with a newly made card, or with accept_lost_state = %q in the configuration",
-		errLostState, loss.Key(), loss.Why, loss.Key())
+	// What to do comes first: a client sees no more than the beginning.
+	return fmt.Errorf("%w, and with it the keys of its software SEs: begin anew with a newly made card, or with accept_lost_state = %q in the configuration. It was found then that %s",
+		errLostState, loss.Key(), loss.Why)
 }
 
 // judgeLoss looks for a loss at the start. The first process has looked whether

@@ -2,7 +2,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -59,5 +62,83 @@ func TestLostState(t *testing.T) {
 				t.Errorf("a chip that lost nothing: %v", err)
 			}
 		})
+	}
+}
+
+// A box whose registry of credentials is gone or damaged serves, refuses who
+// may have been revoked, and has a loss that its owner can accept.
+func TestBoxWithoutRegistry(t *testing.T) {
+	const file = "credentials.json"
+	for name, damage := range map[string]func(path string) error{
+		"gone":    os.Remove,
+		"damaged": func(path string) error { return os.WriteFile(path, []byte("[{"), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(sdcard.LossEnv, t.TempDir())
+			c := newCard(t, "[[element]]\nseid = \"soft1\"\ndriver = \"softse\"\n")
+			state := filepath.Join(t.TempDir(), "tses")
+			t.Run("first life", func(t *testing.T) { c.start(t, state) })
+			if err := damage(filepath.Join(state, file)); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				t.Run("next life", func(t *testing.T) {
+					client, err := c.dial(t, c.start(t, state), "tses-1a2b.local", c.owner)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer client.Close()
+					if _, err := client.PowerOn(t.Context(), "soft1"); err == nil || !strings.Contains(err.Error(), "accept_lost_state") {
+						t.Errorf("PowerOn = %v, want that the state is lost", err)
+					}
+				})
+			}
+			if l, err := sdcard.ReadLoss(state); l == nil || err != nil || !strings.Contains(l.Why, "revoked credentials") {
+				t.Errorf("the claim: %+v, %v", l, err)
+			}
+		})
+	}
+}
+
+// The key of sealed states is never replaced by another: that would open none.
+func TestKeyIsGone(t *testing.T) {
+	for name, damage := range map[string]func(path string) error{
+		"gone": os.Remove,
+		"cut":  func(path string) error { return os.Truncate(path, 3) },
+	} {
+		for _, onBox := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, box %v", name, onBox), func(t *testing.T) {
+				state := t.TempDir()
+				if onBox {
+					t.Setenv(sdcard.LossEnv, t.TempDir())
+				}
+				open := func(seid string) error {
+					se, end, err := openSoftSE(state, elementConfig{SEID: seid}, slog.New(slog.DiscardHandler))
+					if err != nil {
+						return err
+					}
+					_, err = se.PowerOn(t.Context())
+					return errors.Join(err, end.Close())
+				}
+				if err := open("soft1"); err != nil {
+					t.Fatal(err)
+				}
+				path := filepath.Join(state, stateKeyFile)
+				if err := damage(path); err != nil {
+					t.Fatal(err)
+				}
+				for _, seid := range []string{"soft1", "soft2"} {
+					if err := open(seid); err == nil || errors.Is(err, errLostState) != onBox {
+						t.Errorf("%s: %v, want that the state is lost: %v", seid, err, onBox)
+					}
+				}
+				if info, err := os.Stat(path); err == nil && info.Size() > 3 {
+					t.Error("another key was made")
+				}
+				if l, err := sdcard.ReadLoss(state); (l != nil) != onBox || err != nil {
+					t.Errorf("the claim: %v, %v", l, err)
+				}
+			})
+		}
 	}
 }
