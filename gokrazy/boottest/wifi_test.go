@@ -3,7 +3,6 @@ package boottest
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,7 +49,7 @@ func TestWifi(t *testing.T) {
 	}
 	o := air(t)
 	o.Card = onAirCard(t)
-	o.Append = append(o.Append, "air.flap=40")
+	o.Append = append(o.Append, "air.flap=30")
 	m := Start(ctx, t, o)
 	client, err := m.Dial(ctx)
 	if err != nil {
@@ -99,22 +98,13 @@ func air(t *testing.T) Options {
 	program(t)
 	kernel := debian.Kernel(t)
 	root := debian.Arm64(t, "hostapd", "libc6", "libnl-3-200", "libnl-genl-3-200", "libnl-route-3-200", "libssl3")
-	files := map[string]initrd.File{"hostapd.conf": {Data: readFile(t, "testdata/hostapd.conf")}}
-	err := fs.WalkDir(os.DirFS(root), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.Contains(name, "lib/") && !strings.HasSuffix(name, "sbin/hostapd") || strings.Contains(name, "/gconv/") {
-			return err
-		}
-		if d.Type()&fs.ModeSymlink != 0 {
-			to, err := os.Readlink(filepath.Join(root, name))
-			files[name] = initrd.File{Data: []byte(to), Mode: fs.ModeSymlink}
-			return err
-		}
-		files[name] = initrd.File{Data: readFile(t, filepath.Join(root, name)), Mode: 0o755}
-		return nil
+	files, err := initrd.Dir(root, func(name string) bool {
+		return strings.HasSuffix(name, "sbin/hostapd") || strings.Contains(filepath.Base(name), ".so") && !strings.Contains(name, "gconv")
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	files["hostapd.conf"] = initrd.File{Data: readFile(t, "testdata/hostapd.conf")}
 	modules := kernel.Modules(t, "virtio_pci", "virtio_blk", "virtio_net", "squashfs", "ext4", "crc32c_generic", "ccm", "ctr", "cmac", "mac80211_hwsim")
 	for i, file := range modules {
 		files[fmt.Sprintf("modules/%02d-%s", i, filepath.Base(file))] = initrd.File{Data: readFile(t, file)}
