@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/cloud-of-se/tses/gokrazy/internal/mdns"
 	"github.com/cloud-of-se/tses/gokrazy/internal/network"
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
@@ -15,8 +16,6 @@ import (
 // runNetwork connects the box, tells the clock of NTP servers, and makes the
 // box's name known, until the context is done.
 func (b *box) runNetwork(ctx context.Context) {
-	var announcer sync.WaitGroup
-	defer announcer.Wait()
 	name, err := os.Hostname()
 	if err != nil {
 		b.log.Warn("the box has no name for mDNS", "err", err)
@@ -37,10 +36,24 @@ func (b *box) runNetwork(ctx context.Context) {
 		if name == "" {
 			return
 		}
-		announce, cancel := context.WithCancel(ctx)
-		silence = cancel
-		announcer.Go(func() { network.Announce(announce, name, b.config.port(), b.log) })
+		silence = background(ctx, func(ctx context.Context) {
+			mdns.Run(ctx, mdns.Config{
+				Interface: s.Interface, Address: s.Address, Name: name, Service: "_racs._tcp", Port: uint16(b.config.port()), Log: b.log,
+			})
+		})
 	})
+}
+
+// background runs f until the function that it returns is called, which waits
+// for the end.
+func background(ctx context.Context, f func(context.Context)) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { f(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // tellConnected tells the TSES.

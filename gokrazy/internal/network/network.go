@@ -1,7 +1,7 @@
 //go:build linux
 
 // Package network connects a box: an address by DHCP with a lease that is
-// renewed, or the address of the configuration, and a name by mDNS.
+// renewed, or the address of the configuration.
 package network
 
 import (

@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/brutella/dnssd"
 	"golang.org/x/sys/unix"
 
 	"github.com/cloud-of-se/tses/internal/needs"
@@ -278,33 +277,4 @@ func TestStatic(t *testing.T) {
 	run(t, "ip", "addr", "add", "10.8.0.1/24", "dev", "eth7") // of an earlier life
 	next(t, start(t, c), 10*time.Second)
 	checkInterface(t, "10.9.0.20/24")
-}
-
-func TestAnnounce(t *testing.T) {
-	if !ownNetwork(t) {
-		return
-	}
-	router(t)
-	c := Config{Interface: "eth7", Address: netip.MustParsePrefix("10.9.0.20/24"), Resolv: filepath.Join(t.TempDir(), "resolv.conf")}
-	next(t, start(t, c), 10*time.Second)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		Announce(ctx, "tses-0123", 7777, slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	}()
-	defer func() { cancel(); <-ended }()
-	found := make(chan dnssd.BrowseEntry, 16)
-	err := dnssd.LookupType(ctx, "_racs._tcp.local.", func(e dnssd.BrowseEntry) {
-		found <- e
-		cancel()
-	}, func(dnssd.BrowseEntry) {})
-	if len(found) == 0 {
-		t.Fatalf("the service is not found: %v", err)
-	}
-	e := <-found
-	if e.Name != "tses-0123" || e.Host != "tses-0123" || e.Port != 7777 || len(e.IPs) == 0 {
-		t.Errorf("found %+v", e)
-	}
 }
