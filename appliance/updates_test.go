@@ -95,20 +95,50 @@ func TestBoxTakesUpdates(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := racs.ClientConfig([]*x509.Certificate{c.owner.Certificate()}, admin, "tses-1a2b")
-	var b bytes.Buffer
-	_, err = update.Write(&b, update.Order{
-		Box: "tses-1a2b", Version: "v2", Built: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC).Unix(),
-		Root: bytes.NewReader(make([]byte, 4096)), Owner: c.owner.Signer(),
-	})
-	if err != nil {
-		t.Fatal(err)
+	put := func(built time.Time) (update.Status, error) {
+		var b bytes.Buffer
+		_, err = update.Write(&b, update.Order{
+			Box: "tses-1a2b", Version: "v2", Built: built.Unix(), Root: bytes.NewReader(make([]byte, 4096)), Owner: c.owner.Signer(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return updater.Put(t.Context(), addr, config, updater.Options{}, update.Asked{}, bytes.NewReader(b.Bytes()), func(update.Progress) {})
 	}
-	s, err := updater.Put(t.Context(), addr, config, updater.Options{}, update.Asked{}, bytes.NewReader(b.Bytes()), func(update.Progress) {})
+	if _, err := put(time.Now().Add(48 * time.Hour)); err == nil || !strings.Contains(err.Error(), update.ErrAhead.Error()) {
+		t.Errorf("an update of the day after tomorrow: %v", err)
+	}
+	s, err := put(time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC))
 	if err != nil || s.Last == nil || s.Last.State != "armed" || s.Running.Version != "v1" || s.Start == "" {
 		t.Errorf("got %+v, %v", s, err)
 	}
 	kept, err := os.ReadFile(filepath.Join(state, "before-update"))
 	if err != nil || strings.TrimSpace(string(kept)) != `["soft1","soft2"]` {
 		t.Errorf("SEs before the update: %s, %v", kept, err)
+	}
+}
+
+// What the clock says counts once it is set.
+func TestNow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "clock")
+	t.Setenv(sdcard.ClockEnv, path)
+	log := slog.New(slog.DiscardHandler)
+	at := now(log)
+	for _, tt := range []struct {
+		state sdcard.ClockState
+		known bool
+	}{{"", false}, {sdcard.ClockFloor, false}, {sdcard.ClockSet, true}} {
+		if tt.state != "" {
+			if err := sdcard.WriteClockState(path, tt.state); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := at(); got.IsZero() == tt.known {
+			t.Errorf("state %q: %v, want it known: %v", tt.state, got, tt.known)
+		}
+	}
+	os.Unsetenv(sdcard.ClockEnv)
+	if now(log)().IsZero() {
+		t.Error("a machine that is no box does not know the time")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 )
 
 func newKey(t testing.TB) *ecdsa.PrivateKey {
@@ -229,6 +230,31 @@ func TestAllow(t *testing.T) {
 	}
 	if (&Header{Box: box.Box, Built: 101}).Allow(box, Asked{Boot: "k2"}) == nil {
 		t.Error("a boot partition that is not there was asked for: no error")
+	}
+}
+
+// A box that knows the time does not take what would set its clock ahead for
+// ever.
+func TestAllowAhead(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	for _, tt := range []struct {
+		name  string
+		built time.Time
+		now   time.Time
+		asked Asked
+		want  error
+	}{
+		{"now", now, now, Asked{}, nil},
+		{"a day ahead", now.Add(maxAhead), now, Asked{}, nil},
+		{"more than a day ahead", now.Add(maxAhead + time.Second), now, Asked{}, ErrAhead},
+		{"asked for as older", now.Add(maxAhead + time.Second), now, Asked{Older: "v2"}, ErrAhead},
+		{"at the end of time", time.Unix(maxTime, 0), now, Asked{}, ErrAhead},
+		{"the box does not know the time", now.Add(10 * maxAhead), time.Time{}, Asked{}, nil},
+	} {
+		h := Header{Box: "b", Version: "v2", Built: tt.built.Unix()}
+		if err := h.Allow(Running{Box: "b", Built: 1, Now: tt.now}, tt.asked); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+		}
 	}
 }
 

@@ -11,6 +11,8 @@ type Running struct {
 	Box     string
 	Version string
 	Built   int64 // Unix time in seconds
+	// Now is what the box's clock says, zero where it is not set.
+	Now time.Time
 }
 
 // Asked is what an administrator has asked for by name.
@@ -23,18 +25,40 @@ type Asked struct {
 var (
 	ErrOtherBox   = errors.New("the update is for another box")
 	ErrOlder      = errors.New("the update is older than what the box runs")
+	ErrAhead      = errors.New("the update was built later than it is now")
 	ErrBootChange = errors.New("the update changes the boot partition")
 )
+
+// maxAhead is how far two clocks may differ.
+const maxAhead = 24 * time.Hour
+
+// CheckAhead refuses a bundle that was built more than a day ahead of now, with
+// [ErrAhead]: by a machine whose clock was wrong. A box that runs it would never
+// let its clock be before that time again, find every credential expired, and
+// let nobody in, not even with the next update.
+func (h *Header) CheckAhead(now time.Time) error {
+	if !h.BuiltTime().After(now.Add(maxAhead)) {
+		return nil
+	}
+	return fmt.Errorf("%w: at %s, and it is %s; set the clock of the machine that is wrong, and build it again where it was built by one that was", ErrAhead,
+		h.BuiltTime().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+}
 
 // Allow tells whether a bundle may replace what runs.
 //
 // An older system may have holes that its successor has closed, and everybody
 // who has ever had the older bundle has it still; so it has to be meant. A boot
-// partition is overwritten in place: a power cut meanwhile leaves a box that
-// does not start any more; so that has to be meant too.
+// partition is overwritten in place and is never on trial: a power cut meanwhile,
+// or a kernel that does not start, leaves a box that does not start any more; so
+// that has to be meant too.
 func (h *Header) Allow(r Running, a Asked) error {
 	if h.Box != r.Box {
 		return fmt.Errorf("%w: it is for %s, this is %s; build one for this box", ErrOtherBox, h.Box, r.Box)
+	}
+	if !r.Now.IsZero() {
+		if err := h.CheckAhead(r.Now); err != nil {
+			return err
+		}
 	}
 	if h.Built < r.Built && a.Older != h.Version {
 		return fmt.Errorf("%w: %s of %s against %s of %s; ask for it by -older %s if you mean it", ErrOlder,
@@ -44,7 +68,7 @@ func (h *Header) Allow(r Running, a Asked) error {
 	case h.Boot == nil && a.Boot != "":
 		return fmt.Errorf("the update has no boot partition, and %s was asked for; build it with one, or do not ask", a.Boot)
 	case h.Boot != nil && a.Boot != h.Boot.Name:
-		return fmt.Errorf("%w to %s, and a power cut meanwhile would leave a box that does not start; build it without one, or ask for it by -boot %s if you mean it", ErrBootChange, h.Boot.Name, h.Boot.Name)
+		return fmt.Errorf("%w to %s, which is never on trial: a power cut meanwhile, or a kernel in it that does not start, leaves a box that does not start until its card is made again; build it without one, or ask for it by -boot %s if you mean it", ErrBootChange, h.Boot.Name, h.Boot.Name)
 	}
 	return nil
 }

@@ -31,8 +31,12 @@ or that changes the boot partition, has to be asked for by name:
     racs update -older VERSION tses.update
     racs update -boot NAME tses.update
 
-A power cut while the boot partition is written leaves a box that does not start
-until its card is made again. At any other time a power cut does no harm.
+A boot partition is never on trial. One whose kernel does not start, or a power cut
+while it is written, leaves a box that does not start until its card is made again.
+At any other time a power cut does no harm.
+
+An update that was built in the future, by a machine whose clock was wrong, is not
+sent: a box that runs it would find every credential expired, and let nobody in.
 `
 
 // How long the box is waited for, and how often it is asked.
@@ -65,6 +69,10 @@ func (p *program) update(ctx context.Context, args []string) error {
 	header, err := update.Peek(file)
 	if err != nil {
 		return usageError(fmt.Sprintf("%s: %v%s", args[0], err, bundleHint(args[0])))
+	}
+	// The box looks too, but may not know the time.
+	if err := header.CheckAhead(time.Now()); err != nil {
+		return usageError(fmt.Sprintf("%s: %v", args[0], err))
 	}
 	if _, err := file.Seek(0, 0); err != nil {
 		return fileError(err)
@@ -120,7 +128,7 @@ func attemptText(state string) string {
 func (p *program) sendUpdate(ctx context.Context, config *tls.Config, h *update.Header, file *os.File) error {
 	p.say("%v: sending", h)
 	if h.Boot != nil && p.asked.Boot == h.Boot.Name {
-		p.say("do not switch the box off before this is over: its boot partition will be overwritten")
+		p.say("do not switch the box off before this is over: its boot partition will be overwritten, and there is no way back from that")
 	}
 	total := h.Root.Size
 	if h.Boot != nil {

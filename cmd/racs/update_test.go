@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/gokrazy/slots"
@@ -70,7 +71,7 @@ func newUpdateWorld(t *testing.T) *updateWorld {
 
 func (w *updateWorld) state(start, version string, running slots.Slot, trial bool) *updates.Server {
 	return &updates.Server{
-		Owner: &w.owner.PublicKey, Start: start, Running: update.Running{Box: "tses-1a2b", Version: version, Built: 1_800_000_000},
+		Owner: &w.owner.PublicKey, Start: start, Running: update.Running{Box: "tses-1a2b", Version: version, Built: 1_700_000_000},
 		Slots: func() (updates.Slots, error) {
 			return updates.Slots{Running: running, Trial: trial, Other: w.box.slot}, nil
 		},
@@ -80,7 +81,7 @@ func (w *updateWorld) state(start, version string, running slots.Slot, trial boo
 // file writes an update, and returns its path.
 func (w *updateWorld) file(change func(*update.Order)) string {
 	w.t.Helper()
-	o := update.Order{Box: "tses-1a2b", Version: "v2", Built: 1_800_000_001, Root: bytes.NewReader(make([]byte, 1<<20)), Owner: w.owner}
+	o := update.Order{Box: "tses-1a2b", Version: "v2", Built: 1_700_000_001, Root: bytes.NewReader(make([]byte, 1<<20)), Owner: w.owner}
 	if change != nil {
 		change(&o)
 	}
@@ -107,10 +108,10 @@ func TestUpdateConfirmed(t *testing.T) {
 	w := newUpdateWorld(t)
 	w.box.then = []*updates.Server{w.state("2", "v2", slots.B, true), w.state("2", "v2", slots.B, false)}
 	status, stdout, stderr := w.racs(w.admin, "update", w.file(nil))
-	if want := "tses-1a2b runs v2 of 2027-01-15T08:00:00Z from slot B, confirmed\n"; status != exitWell || stdout != want {
+	if want := "tses-1a2b runs v2 of 2023-11-14T22:13:20Z from slot B, confirmed\n"; status != exitWell || stdout != want {
 		t.Errorf("status %d, %q; want %q\n%s", status, stdout, want, stderr)
 	}
-	for _, want := range []string{"v2 of 2027-01-15T08:00:01Z for tses-1a2b: sending", "writing", "checking", "the box restarts", "on trial from slot B"} {
+	for _, want := range []string{"v2 of 2023-11-14T22:13:21Z for tses-1a2b: sending", "writing", "checking", "the box restarts", "on trial from slot B"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("it does not say %q:\n%s", want, stderr)
 		}
@@ -121,7 +122,7 @@ func TestUpdateTakenBack(t *testing.T) {
 	w := newUpdateWorld(t)
 	w.box.then = []*updates.Server{w.state("2", "v1", slots.A, false)}
 	status, stdout, stderr := w.racs(w.admin, "update", w.file(nil))
-	if status != exitServerError || stdout != "" || !strings.Contains(stderr, "tses-1a2b runs v1 of 2027-01-15T08:00:00Z from slot A again") {
+	if status != exitServerError || stdout != "" || !strings.Contains(stderr, "tses-1a2b runs v1 of 2023-11-14T22:13:20Z from slot A again") {
 		t.Errorf("status %d, %q\n%s", status, stdout, stderr)
 	}
 	status, stdout, stderr = w.racs(w.admin, "update")
@@ -153,6 +154,7 @@ func TestUpdateRefused(t *testing.T) {
 		"older":                {w.admin, func() []string { return []string{w.file(older)} }, exitServerError, "ask for it by -older v0"},
 		"another older":        {w.admin, func() []string { return []string{"-older", "v1", w.file(older)} }, exitServerError, "ask for it by -older v0"},
 		"boot":                 {w.admin, func() []string { return []string{w.file(bootChange)} }, exitServerError, "ask for it by -boot k2"},
+		"of tomorrow":          {w.admin, func() []string { return []string{w.file(tomorrow)} }, exitUsage, "built later than it is now"},
 		"an image":             {w.admin, func() []string { return []string{image} }, exitUsage, "go run ./gokrazy writes one"},
 		"an image beside one":  {w.admin, func() []string { return []string{strings.TrimSuffix(w.file(nil), ".update") + ".img"} }, exitUsage, "check the path"},
 		"no file":              {w.admin, func() []string { return []string{filepath.Join(w.dir, "none")} }, exitUsage, "check the path"},
@@ -176,6 +178,8 @@ func TestUpdateRefused(t *testing.T) {
 		t.Errorf("hint %q", hint)
 	}
 }
+
+func tomorrow(o *update.Order) { o.Built = time.Now().Add(25 * time.Hour).Unix() }
 
 func bootChange(o *update.Order) {
 	o.Boot, o.BootName = io.ReadSeeker(bytes.NewReader(make([]byte, 512))), "k2"

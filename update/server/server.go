@@ -26,6 +26,8 @@ type Server struct {
 	Owner *ecdsa.PublicKey
 	// Running is what runs. Its box is the one that updates have to be for.
 	Running update.Running
+	// Now is what the clock says, zero while it is not set. nil: never set.
+	Now func() time.Time
 	// Start is another after each start of the box.
 	Start string
 	// Slots tells where things are now. It is asked for every client.
@@ -193,7 +195,11 @@ func (s *Server) limit() time.Duration {
 
 // admit tells whether an update may come, and opens the slot for it.
 func (s *Server) admit(h *update.Header, asked update.Asked) (*slots.Partition, func() error, error) {
-	if err := h.Allow(s.Running, asked); err != nil {
+	running := s.Running
+	if s.Now != nil {
+		running.Now = s.Now()
+	}
+	if err := h.Allow(running, asked); err != nil {
 		return nil, nil, err
 	}
 	at, err := s.Slots()

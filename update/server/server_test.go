@@ -158,6 +158,7 @@ func TestRefusalsBeforeAnythingIsWritten(t *testing.T) {
 		"boot":                    {change: boot, want: "-boot k2"},
 		"another boot":            {change: boot, asked: update.Asked{Boot: "k1"}, want: "-boot k2"},
 		"no boot":                 {asked: update.Asked{Boot: "k2"}, want: "no boot partition"},
+		"built in the future":     {change: func(o *update.Order) { o.Built = 2 * 86400 }, world: func(w *world) { w.s.Now = func() time.Time { return time.Unix(101, 0) } }, want: "later than it is now"},
 		"on trial":                {world: func(w *world) { w.trial = true }, want: "on trial"},
 		"too large":               {change: func(o *update.Order) { o.Root = bytes.NewReader(make([]byte, 9<<20)) }, want: "too small"},
 	} {
