@@ -38,6 +38,13 @@ func drop(c config, f flags, log *slog.Logger) error {
 	return nil
 }
 
+// settle gives up to listen on anything else than what is listened on by now.
+func settle(f flags, log *slog.Logger) {
+	if f.confine != 0 {
+		confine.Settle().Log(log)
+	}
+}
+
 // rulesOfCage are what the configuration needs.
 func rulesOfCage(c config, f flags) (confine.Rules, error) {
 	r := confine.Rules{

@@ -84,6 +84,7 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 		return err
 	}
 	defer stop()
+	settle(f, log)
 	self.announce(stderr, ln.Addr().String(), g.SEIDs())
 	misbehave()
 	return srv.Serve(ctx, ln)

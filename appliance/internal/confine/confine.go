@@ -8,7 +8,8 @@
 // thread and executes the program again, which leaves that thread alone, with
 // everything that it had given up. In the program that begins so, Enter makes
 // the second step, the filter of system calls, which the kernel lays on all
-// threads and which forbids to execute anything from then on.
+// threads and which forbids to execute anything from then on. [Settle] follows
+// once the process listens.
 package confine
 
 import (

@@ -3,6 +3,7 @@
 package confine
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -53,6 +55,15 @@ func child(text string) {
 	}
 	results := map[string]string{"uid": strconv.Itoa(os.Getuid()), "gid": strconv.Itoa(os.Getgid())}
 	for name, try := range c.tries() {
+		results[name] = outcome(try())
+	}
+	ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", c.Port))
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(9)
+	}
+	report = append(report, Settle()...)
+	for name, try := range c.settledTries(ln) {
 		results[name] = outcome(try())
 	}
 	for _, key := range []string{"NoNewPrivs", "CapBnd", "CapEff", "CapPrm", "Seccomp", "Groups"} {
@@ -98,15 +109,26 @@ func (c cage) tries() map[string]func() error {
 		"serve":            c.serve,
 		"connect away":     func() error { return dial(c.Free) },
 		"listen elsewhere": listenElsewhere,
-		"save":             c.save,
-		"read etc":         read(filepath.Join(c.Etc, "config.toml")),
-		"write etc":        func() error { return os.WriteFile(filepath.Join(c.Etc, "more"), nil, 0o600) },
-		"change etc":       func() error { return os.WriteFile(filepath.Join(c.Etc, "config.toml"), nil, 0o600) },
-		"read foreign":     read(filepath.Join(c.Foreign, "secret")),
-		"write foreign":    func() error { return os.WriteFile(filepath.Join(c.Foreign, "more"), nil, 0o600) },
-		"device":           useDevice,
-		"exec":             func() error { return syscall.Exec("/bin/true", []string{"true"}, nil) },
-		"command":          func() error { return exec.Command("/bin/true").Run() },
+		"fast open": func() error {
+			return c.fastOpen(func(fd int, to *unix.SockaddrInet4) error {
+				return unix.Sendto(fd, []byte("x"), unix.MSG_FASTOPEN, to)
+			})
+		},
+		"fast open by message": func() error {
+			return c.fastOpen(func(fd int, to *unix.SockaddrInet4) error {
+				return unix.Sendmsg(fd, []byte("x"), nil, to, unix.MSG_FASTOPEN)
+			})
+		},
+		"fast open by messages": func() error { return c.fastOpen(sendMessages) },
+		"save":                  c.save,
+		"read etc":              read(filepath.Join(c.Etc, "config.toml")),
+		"write etc":             func() error { return os.WriteFile(filepath.Join(c.Etc, "more"), nil, 0o600) },
+		"change etc":            func() error { return os.WriteFile(filepath.Join(c.Etc, "config.toml"), nil, 0o600) },
+		"read foreign":          read(filepath.Join(c.Foreign, "secret")),
+		"write foreign":         func() error { return os.WriteFile(filepath.Join(c.Foreign, "more"), nil, 0o600) },
+		"device":                useDevice,
+		"exec":                  func() error { return syscall.Exec("/bin/true", []string{"true"}, nil) },
+		"command":               func() error { return exec.Command("/bin/true").Run() },
 		"packets": func() error {
 			_, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0)
 			return err
@@ -125,6 +147,54 @@ func (c cage) tries() map[string]func() error {
 	}
 }
 
+// settledTries are those of a process that listens.
+func (c cage) settledTries(ln net.Listener) map[string]func() error {
+	return map[string]func() error{
+		"settled: serve": func() error { return c.serveOn(ln) },
+		"settled: listen unbound": func() error {
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				return err
+			}
+			defer unix.Close(fd)
+			return unix.Listen(fd, 1)
+		},
+		"settled: bind": func() error {
+			fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				return err
+			}
+			defer unix.Close(fd)
+			return unix.Bind(fd, &unix.SockaddrUnix{Name: filepath.Join(c.State, "socket")})
+		},
+	}
+}
+
+// fastOpen connects to somebody else's port by sending.
+func (c cage) fastOpen(send func(fd int, to *unix.SockaddrInet4) error) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return send(fd, &unix.SockaddrInet4{Port: c.Free, Addr: [4]byte{127, 0, 0, 1}})
+}
+
+// sendMessages is sendmmsg(2), for which package unix has nothing.
+func sendMessages(fd int, to *unix.SockaddrInet4) error {
+	name := unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: to.Addr}
+	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&name.Port))[:], uint16(to.Port))
+	text := []byte("x")
+	part := unix.Iovec{Base: &text[0], Len: 1}
+	message := struct {
+		header unix.Msghdr
+		length uint32
+		_      uint32
+	}{header: unix.Msghdr{Name: (*byte)(unsafe.Pointer(&name)), Namelen: unix.SizeofSockaddrInet4, Iov: &part, Iovlen: 1}}
+	_, _, e := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&message)), 1, unix.MSG_FASTOPEN, 0, 0)
+	return number(e)
+}
+
 func number(e unix.Errno) error {
 	if e == 0 {
 		return nil
@@ -139,6 +209,10 @@ func (c cage) serve() error {
 	if err != nil {
 		return err
 	}
+	return c.serveOn(ln)
+}
+
+func (c cage) serveOn(ln net.Listener) error {
 	defer ln.Close()
 	served := make(chan error, 1)
 	go func() {
@@ -313,6 +387,8 @@ func TestEnter(t *testing.T) {
 		"ptrace": "EPERM", "user": "EPERM", "kexec": "EPERM", "clone3": "ENOSYS",
 		"NoNewPrivs": "1", "Seccomp": "2", "CapEff": "0000000000000000", "CapPrm": "0000000000000000",
 		"set-user-ID": "EPERM",
+		"fast open":   "EPERM", "fast open by message": "EPERM", "fast open by messages": "EPERM",
+		"settled: serve": "ok", "settled: listen unbound": "EPERM", "settled: bind": "EPERM",
 	}
 	if applied["files (landlock)"] {
 		for _, name := range []string{"write etc", "change etc", "read foreign", "write foreign"} {
@@ -335,7 +411,7 @@ func TestEnter(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", name, got[name], w)
 		}
 	}
-	if os.Getenv("TSES_TEST_ALL") == "1" && len(applied) < 8 {
+	if os.Getenv("TSES_TEST_ALL") == "1" && len(applied) < 9 {
 		t.Errorf("the kernel has not all: %v", report)
 	}
 }
@@ -348,6 +424,22 @@ func TestWithoutEnter(t *testing.T) {
 			continue
 		}
 		if err := c.tries()[name](); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if text, err := os.ReadFile("/proc/sys/net/ipv4/tcp_fastopen"); err == nil && strings.TrimSpace(string(text)) != "0" {
+		for _, name := range []string{"fast open", "fast open by message", "fast open by messages"} {
+			if err := c.tries()[name](); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, try := range c.settledTries(ln) {
+		if err := try(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

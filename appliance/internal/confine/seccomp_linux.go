@@ -44,10 +44,19 @@ var families = []uint32{unix.AF_UNIX, unix.AF_NETLINK}
 // typed are the ioctls that put characters into a terminal's input.
 var typed = []uint32{unix.TIOCSTI, unix.TIOCLINUX}
 
-// filterSyscalls lays the filter on all threads. A call that is denied fails
+// sends are the calls that send, and which of their arguments holds the flags.
+// With MSG_FASTOPEN they connect as well (RFC 7413), to any port: Landlock asks
+// at connect(2) alone.
+var sends = map[uint32]uint32{unix.SYS_SENDTO: 3, unix.SYS_SENDMSG: 2, unix.SYS_SENDMMSG: 3}
+
+// listens are the calls that nothing needs once all is listened on that is to
+// be. Landlock asks at bind(2) alone, and a socket that was never bound listens
+// on a port that the kernel chooses.
+var listens = []uint32{unix.SYS_BIND, unix.SYS_LISTEN}
+
+// filterSyscalls lays a filter on all threads. A call that is denied fails
 // with EPERM, so that what tries it goes on and tells of it.
-func filterSyscalls() error {
-	program := filter()
+func filterSyscalls(program []unix.SockFilter) error {
 	fprog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
 	r, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&fprog)))
 	runtime.KeepAlive(program)
@@ -60,15 +69,25 @@ func filterSyscalls() error {
 	return nil
 }
 
-// filter is the program in classic BPF (seccomp(2)).
-func filter() []unix.SockFilter {
+// deny begins a program in classic BPF (seccomp(2)) that denies some calls. The
+// number is loaded behind it.
+func deny(numbers ...uint32) []unix.SockFilter {
 	f := []unix.SockFilter{
 		load(dataArch), equal(auditArch, 1, 0), result(unix.SECCOMP_RET_KILL_PROCESS), // another architecture has other numbers
 		load(dataNumber),
 	}
 	f = append(f, ofArchitecture()...)
-	for _, number := range append(denied[:len(denied):len(denied)], deniedToo...) {
+	for _, number := range numbers {
 		f = append(f, equal(number, 0, 1), fail(unix.EPERM))
+	}
+	return f
+}
+
+// filter is what holds from the beginning.
+func filter() []unix.SockFilter {
+	f := deny(append(denied[:len(denied):len(denied)], deniedToo...)...)
+	for number, flags := range sends {
+		f = append(f, when(number, load(dataArgs+8*flags), jump(unix.BPF_JSET, unix.MSG_FASTOPEN, 0, 1), fail(unix.EPERM), allow())...)
 	}
 	f = append(f, when(unix.SYS_CLONE3, fail(unix.ENOSYS))...) // its arguments cannot be seen; callers go back to clone
 	f = append(f, when(unix.SYS_CLONE,
@@ -77,6 +96,9 @@ func filter() []unix.SockFilter {
 	f = append(f, when(unix.SYS_IOCTL, append(oneOf(1, typed, fail(unix.EPERM)), allow())...)...)
 	return append(f, allow())
 }
+
+// lastFilter is what holds when all is listened on.
+func lastFilter() []unix.SockFilter { return append(deny(listens...), allow()) }
 
 // when runs a block, which has to end with a result, for one system call.
 func when(number uint32, block ...unix.SockFilter) []unix.SockFilter {
