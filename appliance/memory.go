@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -18,10 +19,31 @@ import (
 
 // memory is which SEs were there before an update. On trial they have to be
 // there again: a TSES that runs well and does not find its chips is of no use.
+// But for those that the update's own configuration does not name any more: its
+// owner has taken them out, or renamed them.
 type memory struct {
-	path string
-	grid *grid.Grid
-	log  *slog.Logger
+	path  string
+	grid  *grid.Grid
+	log   *slog.Logger
+	names []string // that the configuration gives to SEs
+	found bool     // cards in readers are SEs too, whether it names them or not
+}
+
+// named are the SEIDs of a configuration, aliases included.
+func named(c config) []string {
+	var names []string
+	for _, e := range c.Elements {
+		names = append(append(names, e.SEID), e.Aliases...)
+	}
+	return names
+}
+
+// foundSEID is how pcsc.SEID calls a card that nobody has named.
+var foundSEID = regexp.MustCompile(`-[0-9a-f]{8}$`)
+
+// retired tells whether an SE is not to be there any more.
+func (m *memory) retired(seid string) bool {
+	return !slices.Contains(m.names, seid) && !(m.found && foundSEID.MatchString(seid))
 }
 
 // foundTime is how long an SE has to answer.
@@ -100,6 +122,7 @@ var errMissing = errors.New("not found as before the update")
 // compare looks for the SEs until all are there or the context is done. The
 // function that it returns tells what is missing yet.
 func (m *memory) compare(ctx context.Context) func() error {
+	m.sayRetired()
 	var mu sync.Mutex
 	missing := errors.New("the SEs are being looked for")
 	go func() { // ends with the context
@@ -126,11 +149,24 @@ func (m *memory) compare(ctx context.Context) func() error {
 	}
 }
 
+// sayRetired says in the log which SEs are not looked for.
+func (m *memory) sayRetired() {
+	before, err := m.read()
+	if err != nil {
+		return // which is said as what is missing
+	}
+	gone := slices.DeleteFunc(before, func(seid string) bool { return !m.retired(seid) })
+	if len(gone) > 0 {
+		m.log.Warn("update: SEs that were there before are not in its configuration, and are not looked for", "seids", strings.Join(gone, ", "))
+	}
+}
+
 func (m *memory) missing(ctx context.Context) error {
 	want, err := m.read()
 	if err != nil {
 		return err
 	}
+	want = slices.DeleteFunc(want, m.retired)
 	found := present(ctx, m.grid, want)
 	lost := slices.DeleteFunc(want, func(seid string) bool { return slices.Contains(found, seid) })
 	if len(lost) > 0 {

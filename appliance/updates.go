@@ -50,7 +50,12 @@ func newUpdates(f flags, self identity, g *grid.Grid, log *slog.Logger) (*update
 	if err != nil {
 		return nil, fmt.Errorf("updates: %w", err)
 	}
-	u := &updates{file: file, memory: &memory{path: filepath.Join(f.state, "before-update"), grid: g, log: log}, log: log}
+	c, err := configured(f)
+	if err != nil {
+		return nil, fmt.Errorf("updates: %w", err)
+	}
+	m := &memory{path: filepath.Join(f.state, "before-update"), grid: g, log: log, names: named(c), found: c.PCSC.Readers}
+	u := &updates{file: file, memory: m, log: log}
 	u.server = &server.Server{
 		Owner:   owner,
 		Running: update.Running{Box: b.Names()[0], Version: build.Version, Built: build.Time.Unix()},

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -36,7 +37,7 @@ func TestMemory(t *testing.T) {
 	if _, _, err := user.PowerOn(t.Context(), "used"); err != nil {
 		t.Fatal(err)
 	}
-	m := &memory{path: filepath.Join(t.TempDir(), "before"), grid: g, log: slog.New(slog.DiscardHandler)}
+	m := &memory{path: filepath.Join(t.TempDir(), "before"), grid: g, log: slog.New(slog.DiscardHandler), names: []string{"here", "used", "gone"}}
 	if err := m.missing(t.Context()); err != nil {
 		t.Errorf("nothing is written down: %v", err)
 	}
@@ -68,6 +69,47 @@ func TestMemory(t *testing.T) {
 	}
 	for also() != nil {
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// What an update's configuration does not name any more is not missing.
+func TestMemoryOfRetiredSEs(t *testing.T) {
+	c, err := loadConfig(writeConfig(t, "[[element]]\nseid = \"sim1\"\ndriver = \"softse\"\naliases = [\"phone\"]\n[[element]]\nseid = \"sim2\"\ndriver = \"softse\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const before = `["acs-acr39u-0123abcd","old","old-alias","phone","sim1"]`
+	for _, tt := range []struct {
+		name  string
+		grid  []string
+		found bool
+		want  string // what is missing
+	}{
+		{"all that is left", []string{"sim1", "phone"}, false, ""},
+		{"one that is left is not there", []string{"sim1"}, false, "phone"},
+		{"none is there", nil, false, "phone, sim1"},
+		{"a card in a reader is not there", []string{"sim1", "phone"}, true, "acs-acr39u-0123abcd"},
+		{"a card in a reader is there", []string{"sim1", "phone", "acs-acr39u-0123abcd"}, true, ""},
+	} {
+		g := grid.New()
+		for _, seid := range tt.grid {
+			if err := g.Add(seid, driverstest.NewScripted(driverstest.Options{})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var said bytes.Buffer
+		m := &memory{path: filepath.Join(t.TempDir(), "before"), grid: g, log: slog.New(slog.NewTextHandler(&said, nil)), names: named(c), found: tt.found}
+		if err := os.WriteFile(m.path, []byte(before), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := m.missing(t.Context())
+		if got := strings.TrimPrefix(fmt.Sprint(err), errMissing.Error()+": "); (err == nil) != (tt.want == "") || err != nil && got != tt.want {
+			t.Errorf("%s: %v, want %q missing", tt.name, err, tt.want)
+		}
+		m.sayRetired()
+		if got := said.String(); !strings.Contains(got, "old, old-alias") || strings.Contains(got, "sim1") {
+			t.Errorf("%s: the log says %q", tt.name, got)
+		}
 	}
 }
 
@@ -111,6 +153,14 @@ func TestBoxTakesUpdates(t *testing.T) {
 	s, err := put(time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC))
 	if err != nil || s.Last == nil || s.Last.State != "armed" || s.Running.Version != "v1" || s.Start == "" {
 		t.Errorf("got %+v, %v", s, err)
+	}
+	b, err := access.OpenBox(c.dir, state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := newUpdates(flags{box: c.dir, state: state}, box{b}, grid.New(), slog.New(slog.DiscardHandler))
+	if err != nil || !slices.Equal(u.memory.names, []string{"soft1", "soft2"}) {
+		t.Errorf("it will look for %+v, %v", u, err)
 	}
 	kept, err := os.ReadFile(filepath.Join(state, "before-update"))
 	if err != nil || strings.TrimSpace(string(kept)) != `["soft1","soft2"]` {
