@@ -19,6 +19,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -72,6 +73,9 @@ type Server struct {
 
 	halfOpen pending
 	tls      *tls.Config // TLS with the names of Handlers
+	noise    quota       // of lines about who has shown no certificate
+	refusals quota       // of lines about who has shown one and was not let in
+	full     quota       // of lines about missing file descriptors
 
 	mu   sync.Mutex
 	live map[*Session]context.CancelCauseFunc
@@ -133,6 +137,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 	var running sync.WaitGroup
 	running.Go(func() { s.Gate.Watch(sessions, s.recheck, s.registryFailed) })
+	running.Go(func() { s.sumUp(sessions) })
 	stop := context.AfterFunc(ctx, func() { ln.Close() }) // wakes Accept
 	defer stop()
 	var clients sync.WaitGroup
@@ -181,7 +186,9 @@ func (s *Server) accept(ctx context.Context, ln net.Listener, serve func(net.Con
 		case outOfFiles(err):
 			// Clients that end give descriptors back; a listener that
 			// gives up would serve nobody.
-			s.Log.Warn("accept: out of file descriptors, waiting", "err", err)
+			if s.full.take(mostRefusals) {
+				s.Log.Warn("accept: out of file descriptors, waiting", "err", err)
+			}
 			select {
 			case <-ctx.Done():
 			case <-time.After(100 * time.Millisecond):
@@ -203,6 +210,9 @@ func (s *Server) serve(ctx, draining context.Context, raw net.Conn) {
 	defer raw.Close()
 	conn, cred, err := s.handshake(ctx, raw)
 	if err != nil {
+		// First the descriptor is given back: the log may be slow. How closing
+		// ends is of no interest.
+		_ = raw.Close()
 		s.logRefused(raw, err)
 		return
 	}
@@ -264,8 +274,9 @@ func (s *Server) handshake(ctx context.Context, raw net.Conn) (*tls.Conn, *acces
 	return conn, cred, err
 }
 
-// logRefused writes down who was not let in. Who does not even come as far as
-// showing a certificate is noise of the net.
+// logRefused writes down who was not let in, as far as the quotas go: anybody
+// can connect, and show a certificate of their own making. Who does not even
+// come as far as showing one is noise of the net.
 func (s *Server) logRefused(raw net.Conn, err error) {
 	if s.Own != nil && s.Own(raw.RemoteAddr()) {
 		return
@@ -274,13 +285,28 @@ func (s *Server) logRefused(raw net.Conn, err error) {
 	var invalid *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &invalid):
-		cert := invalid.UnverifiedCertificates[0]
-		log.Warn("not let in", "client", cert.Subject.CommonName, "serial", access.SerialString(cert))
+		if s.refusals.take(mostRefusals) {
+			cert := invalid.UnverifiedCertificates[0]
+			log.Warn("not let in", "client", shortened(cert.Subject.CommonName), "serial", shortened(access.SerialString(cert)))
+		}
 	case errors.Is(err, access.ErrRevoked), errors.Is(err, access.ErrExpired), errors.Is(err, access.ErrNoPlane):
-		log.Warn("not let in")
+		if s.refusals.take(mostRefusals) {
+			log.Warn("not let in")
+		}
 	default:
-		log.Info("no TLS session")
+		if s.noise.take(mostNoise) {
+			log.Info("no TLS session")
+		}
 	}
+}
+
+// shortened is the beginning of what a stranger says of itself.
+func shortened(text string) string {
+	const most = 80
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // enter counts a session in, so that a recheck finds it.
