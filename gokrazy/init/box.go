@@ -27,6 +27,7 @@ import (
 // box is all that init looks after.
 type box struct {
 	out    *sink
+	said   *speaker // what the TSES says
 	log    *slog.Logger
 	slots  *trial.Card // nil: nothing is known of them
 	dog    *watchdog
@@ -190,8 +191,9 @@ func (b *box) prepareDaemon() {
 	if err := give(sdcard.StateDir); err != nil {
 		b.log.Error("state directory", "err", err) // the TSES says what it cannot do
 	}
+	b.said = &speaker{w: b.out, prefix: "tses: "}
 	b.daemon = &supervise.Daemon{
-		Path: daemonProgram, Args: daemonArgs, Output: b.out, Log: b.log,
+		Path: daemonProgram, Args: daemonArgs, Output: b.said, Log: b.log,
 		Env: []string{"TZ=UTC", sdcard.ClockEnv + "=" + sdcard.ClockFile, sdcard.LossEnv + "=" + sdcard.RunDir},
 	}
 }

@@ -5,11 +5,13 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,11 +33,13 @@ func TestSink(t *testing.T) {
 	for range 2500 { // 2.5 MiB
 		fmt.Fprint(s, line)
 	}
+	s.console.flush(time.Minute)
 	fmt.Fprintln(s, "late")
 	if err := s.close(); err != nil {
 		t.Fatal(err)
 	}
 	fmt.Fprintln(s, "to the console alone")
+	s.console.stop()
 	sizes := 0
 	for _, name := range []string{logFile, oldFile} {
 		info, err := os.Stat(filepath.Join(dir, name))
@@ -51,7 +55,7 @@ func TestSink(t *testing.T) {
 		t.Errorf("%d bytes are kept", sizes)
 	}
 	if got := console.String(); !strings.HasPrefix(got, "early\n") || !strings.HasSuffix(got, "late\nto the console alone\n") {
-		t.Error("the console does not have all")
+		t.Error("the console does not have the first and the last")
 	}
 	// The next start goes on where this one ended.
 	s = newSink(&console)
@@ -62,6 +66,7 @@ func TestSink(t *testing.T) {
 	if err := s.close(); err != nil {
 		t.Fatal(err)
 	}
+	s.console.stop()
 	if text, err := os.ReadFile(filepath.Join(dir, logFile)); err != nil || !strings.HasSuffix(string(text), "late\nagain\n") {
 		t.Errorf("the file ends with %q, %v", text[max(0, len(text)-40):], err)
 	}
@@ -73,24 +78,140 @@ func TestSinkFails(t *testing.T) {
 	var console bytes.Buffer
 	s := newSink(&console)
 	for range 3 {
-		s.Write(make([]byte, maxEarly/2))
+		fmt.Fprintln(s, strings.Repeat("x", maxEarly/2-2))
 	}
-	if len(s.early) > maxEarly {
-		t.Errorf("%d bytes wait for a file", len(s.early))
-	}
+	fmt.Fprintln(s, "short")
 	dir := t.TempDir()
 	if err := s.open(dir); err != nil {
 		t.Fatal(err)
 	}
+	text, err := os.ReadFile(filepath.Join(dir, logFile))
+	if err != nil || len(text) > maxEarly+100 || !strings.HasSuffix(string(text), "log: 2 lines more came before there was a file, and are not here\n") {
+		t.Errorf("the file has %d bytes, and ends with %q, %v", len(text), text[max(0, len(text)-80):], err)
+	}
+	s.console.flush(time.Minute)
 	s.file.Close() // the card dies
 	if n, err := s.Write([]byte("on the console\n")); n != 15 || err != nil {
 		t.Errorf("Write = %d, %v", n, err)
 	}
+	s.console.stop()
 	if got := console.String(); !strings.Contains(got, "on the console\n") || !strings.Contains(got, "the console alone has it") {
 		t.Errorf("the console: %q", got[max(0, len(got)-200):])
 	}
-	if err := newSink(&console).open("/proc/none"); err == nil {
+	other := newSink(&console)
+	defer other.console.stop()
+	if err := other.open("/proc/none"); err == nil {
 		t.Error("a directory that cannot be made")
+	}
+}
+
+// slow is a console that takes what it is given when it is told to.
+type slow struct {
+	taken chan string
+}
+
+func (s slow) Write(p []byte) (int, error) {
+	s.taken <- string(p)
+	return len(p), nil
+}
+
+// A console that is stopped stops nobody: the file has all lines, and the
+// console says how many it has not, at the place where they were.
+func TestSlowConsole(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := slow{make(chan string)}
+		s := newSink(w)
+		if err := s.open(dir); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(s, "first")
+		synctest.Wait() // the console has it, and is stopped
+		if s.console.flush(time.Second) {
+			t.Error("what is being written is written")
+		}
+		line := strings.Repeat("x", 999) + "\n" // there is room for a short one behind them
+		const more = 30
+		for range maxWaiting/len(line) + more {
+			fmt.Fprint(s, line)
+		}
+		fmt.Fprintln(s, "short")
+		if s.console.flush(time.Second) {
+			t.Error("all is written")
+		}
+		if got := <-w.taken; got != "first\n" {
+			t.Errorf("first %.40q", got)
+		}
+		want := fmt.Sprintf("log: %d lines not shown", more+1)
+		if got := <-w.taken; strings.Count(got, line) != maxWaiting/len(line) || !strings.Contains(got, want) {
+			t.Errorf("then %d bytes which end with %q, want %q", len(got), got[len(got)-100:], want)
+		}
+		fmt.Fprintln(s, "last")
+		go func() {
+			if got := <-w.taken; got != "last\n" {
+				t.Errorf("at last %.40q", got)
+			}
+		}()
+		if !s.console.flush(time.Second) {
+			t.Error("it is not flushed")
+		}
+		s.console.stop()
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	text, err := os.ReadFile(filepath.Join(dir, logFile))
+	if err != nil || strings.Count(string(text), "\n") != maxWaiting/1000+30+3 {
+		t.Errorf("the file has %d lines, %v", strings.Count(string(text), "\n"), err)
+	}
+}
+
+// The TSES can say nothing that looks like a line of init's, or that a terminal
+// acts upon.
+func TestSpeaker(t *testing.T) {
+	var got strings.Builder
+	s := &speaker{w: &got, prefix: "tses: "}
+	for _, text := range []string{
+		"one\ntw", "o\n", "\n", "a\x1b[2Jb\rc\x00\x7f\t\u009bé\xff\u202e\n",
+		strings.Repeat("x", maxLine-1), "yzz\n", "no end",
+	} {
+		if n, err := s.Write([]byte(text)); n != len(text) || err != nil {
+			t.Errorf("Write = %d, %v", n, err)
+		}
+	}
+	s.flush()
+	s.flush()
+	want := "tses: one\ntses: two\ntses: \ntses: a\\u001b[2Jb\\u000dc\\u0000\\u007f\t\\u009bé\\xff\\u202e\n" +
+		"tses: " + strings.Repeat("x", maxLine-1) + "y … 2 bytes more\ntses: no end\n"
+	if got.String() != want {
+		t.Errorf("got %q\nwant %q", got.String(), want)
+	}
+	if len(s.line) > maxLine || cap(s.line) > 4*maxLine {
+		t.Errorf("%d bytes are kept", cap(s.line))
+	}
+}
+
+// Control-S does not stop the console.
+func TestWithoutFlowControl(t *testing.T) {
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		needs.Missing(t, "needs a pseudo terminal: "+err.Error())
+	}
+	defer terminal.Close()
+	if err := withoutFlowControl(terminal); err != nil {
+		t.Fatal(err)
+	}
+	after, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
+	if err != nil || after.Iflag&(unix.IXON|unix.IXOFF) != 0 {
+		t.Errorf("flags %#x, %v", after.Iflag, err)
+	}
+	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := withoutFlowControl(file); !errors.Is(err, unix.ENOTTY) {
+		t.Errorf("a file: %v, want ENOTTY", err)
 	}
 }
 

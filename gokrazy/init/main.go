@@ -26,6 +26,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -42,11 +43,15 @@ import (
 )
 
 func main() {
+	flow := withoutFlowControl(os.Stderr)
 	out := newSink(os.Stderr)
 	logger := slog.New(slog.NewTextHandler(out, nil))
 	log.SetOutput(out) // gokrazy's library speaks there
 	// Nobody knows what time it is when the first lines are written.
 	log.SetFlags(0)
+	if flow != nil && !errors.Is(flow, unix.ENOTTY) {
+		logger.Warn("whoever is at the console can stop it", "err", flow)
+	}
 	// A terminal's end, and what it says of a lease, would end process 1.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 
@@ -58,7 +63,7 @@ func main() {
 	buttons := grabPowerButtons(logger)
 	if err := start(out, logger, slots, dog, buttons); err != nil {
 		logger.Error("init cannot go on, the machine restarts", "err", err)
-		restart(logger, unix.LINUX_REBOOT_CMD_RESTART)
+		restart(out, logger, unix.LINUX_REBOOT_CMD_RESTART)
 	}
 }
 
@@ -143,6 +148,7 @@ func (b *box) end(how int) {
 	case <-time.After(downTime):
 		b.log.Error("not all has ended in time", "after", downTime)
 	}
+	b.said.flush()
 	b.log.Info("switching off", "uptime", time.Since(b.began).Round(time.Second))
 	if err := b.out.close(); err != nil {
 		b.log.Warn("log", "err", err)
@@ -151,11 +157,15 @@ func (b *box) end(how int) {
 	if err := b.card.Unmount(); err != nil {
 		b.log.Warn("permanent storage", "err", err) // it has a journal, and is synced
 	}
-	restart(b.log, how)
+	restart(b.out, b.log, how)
 }
 
+// lastWords bounds how long the console has for the last lines.
+const lastWords = 5 * time.Second
+
 // restart does not return. Where the kernel refuses, the watchdog is starved.
-func restart(logger *slog.Logger, how int) {
+func restart(out *sink, logger *slog.Logger, how int) {
+	out.console.flush(lastWords)
 	unix.Sync()
 	err := unix.Reboot(how)
 	logger.Error("the kernel does not end", "err", err)

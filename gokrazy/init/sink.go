@@ -3,48 +3,53 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"sync"
 )
 
-// sink is the log of the box: the console, and two files that take turns, so
-// that they never take more than twice their size. What is written before there
-// is a place for files is kept until then.
+// sink is the log of the box: two files that take turns, so that they never take
+// more than twice their size, and the console, as far as that can follow. What is
+// written before there is a place for files is kept until then.
 type sink struct {
-	console io.Writer
+	console *console
 
-	mu    sync.Mutex
-	dir   string
-	file  *os.File // nil: not yet, or no more
-	size  int
-	early []byte
+	mu     sync.Mutex
+	dir    string
+	file   *os.File // nil: not yet, or no more
+	size   int
+	early  []byte
+	missed int // how many early lines found no room
 }
 
 const (
 	logFile  = "tses.log"
 	oldFile  = "tses.log.1"
 	maxLog   = 1 << 20 // bytes of each
-	maxEarly = 64 << 10
+	maxEarly = 256 << 10
 )
 
-func newSink(console io.Writer) *sink { return &sink{console: console} }
+func newSink(w io.Writer) *sink { return &sink{console: newConsole(w)} }
 
-// Write never fails: a box whose log cannot be written serves on.
+// Write never fails: a box whose log cannot be written serves on. It waits for
+// the file and never for the console.
 func (s *sink) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// There may be no console; then nobody reads it.
-	_, _ = s.console.Write(p)
-	if s.file == nil {
-		if s.dir == "" && len(s.early)+len(p) <= maxEarly {
-			s.early = append(s.early, p...)
-		}
-		return len(p), nil
+	switch {
+	case s.file != nil:
+		s.append(p)
+	case s.dir != "": // there is none any more
+	case s.missed == 0 && len(s.early)+len(p) <= maxEarly:
+		s.early = append(s.early, p...)
+	default:
+		s.missed += bytes.Count(p, []byte("\n"))
 	}
-	s.append(p)
+	_, _ = s.console.Write(p) // it never fails
 	return len(p), nil
 }
 
@@ -65,7 +70,7 @@ func (s *sink) append(p []byte) {
 
 // give up the file: the console remains.
 func (s *sink) give(err error) {
-	_, _ = io.WriteString(s.console, "log: "+err.Error()+"; the console alone has it from now on\n")
+	fmt.Fprintf(s.console, "log: %v; the console alone has it from now on\n", err)
 	if s.file != nil {
 		_ = s.file.Close() // it has failed already
 	}
@@ -101,6 +106,9 @@ func (s *sink) open(dir string) error {
 	defer s.mu.Unlock()
 	s.dir, s.file, s.size = dir, f, int(info.Size())
 	early := s.early
+	if s.missed > 0 {
+		early = fmt.Appendf(early, "log: %d lines more came before there was a file, and are not here\n", s.missed)
+	}
 	s.early = nil
 	s.append(early)
 	return nil
