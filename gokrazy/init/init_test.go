@@ -7,15 +7,18 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cloud-of-se/tses/gokrazy/internal/supervise"
 	"github.com/cloud-of-se/tses/gokrazy/internal/trial"
 	"github.com/cloud-of-se/tses/gokrazy/slots"
 	"github.com/cloud-of-se/tses/internal/needs"
@@ -233,6 +236,70 @@ func TestHunger(t *testing.T) {
 			t.Errorf("after %v: %v, want %v", tt.after, got, tt.want)
 		}
 	}
+}
+
+// feeds notes when a watchdog is fed, and fails where two do it at a time.
+type feeds struct {
+	at   []time.Time
+	busy atomic.Bool
+	t    *testing.T
+}
+
+func (f *feeds) keepAlive() error {
+	if f.busy.Swap(true) {
+		f.t.Error("two feed the watchdog")
+	}
+	time.Sleep(300 * time.Millisecond) // it takes its time
+	f.at = append(f.at, time.Now())
+	f.busy.Store(false)
+	return nil
+}
+
+// pause is the longest time between two feedings.
+func (f *feeds) pause() (longest time.Duration) {
+	for i := range f.at[1:] {
+		longest = max(longest, f.at[i+1].Sub(f.at[i]))
+	}
+	return longest
+}
+
+// The watchdog is fed from its opening on, however long the start takes, and
+// without a gap when guard takes over.
+func TestWatchdogIsFed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &feeds{t: t}
+		began := time.Now()
+		log := slog.New(slog.DiscardHandler)
+		b := &box{dog: newWatchdog(f.keepAlive, log), daemon: &supervise.Daemon{}, log: log}
+		time.Sleep(startTime - 10*time.Second)
+		unwell := b.guard(t.Context())
+		<-unwell
+		if lasted := time.Since(began); lasted < startTime+patience-15*time.Second {
+			t.Errorf("unwell after %v", lasted)
+		}
+		time.Sleep(downTime + time.Minute)
+		synctest.Wait()
+		if first := f.at[0].Sub(began); first > time.Second || f.pause() > 2*feedEvery {
+			t.Errorf("fed first after %v, then with pauses of up to %v", first, f.pause())
+		}
+	})
+}
+
+// A start that does not end is ended by the watchdog.
+func TestWatchdogOfAnEndlessStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &feeds{t: t}
+		began := time.Now()
+		newWatchdog(f.keepAlive, slog.New(slog.DiscardHandler))
+		time.Sleep(2 * startTime)
+		synctest.Wait()
+		if fed := f.at[len(f.at)-1].Sub(began); fed < startTime-2*time.Second || fed > startTime+time.Second || f.pause() > 2*feedEvery {
+			t.Errorf("fed for %v with pauses of up to %v", fed, f.pause())
+		}
+	})
+	var none *watchdog
+	none.takeOver()
+	none.feed()
 }
 
 func TestIsPress(t *testing.T) {

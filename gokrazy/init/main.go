@@ -8,8 +8,9 @@
 //
 // # Watchdog
 //
-// The machine's hardware watchdog is fed only while the TSES has a heartbeat,
-// or had one a few minutes ago. A TSES that hangs is killed and started again;
+// The machine's hardware watchdog is fed for the few minutes that the start may
+// take, and then only while the TSES has a heartbeat, or had one a few minutes
+// ago. A TSES that hangs is killed and started again;
 // where that does not help, init restarts the machine in good order; and where
 // init itself hangs, the watchdog does.
 //

@@ -21,11 +21,25 @@ const patience = 4 * time.Minute
 // most 15 s.
 const dogTime = 15
 
-// watchdog is the machine's, or nil where it has none.
-type watchdog struct{ f *os.File }
+// startTime is how long the start may take until guard feeds the watchdog: the
+// journal of /perm is replayed, its superblock repaired or all of it made anew,
+// the boot partition changed, on a slow card.
+const startTime = 3 * time.Minute
+
+// feedEvery is well below dogTime.
+const feedEvery = time.Second
+
+// watchdog is the machine's, or nil where it has none. It has one who feeds it:
+// from its opening on a goroutine of its own, then guard.
+type watchdog struct {
+	keepAlive func() error
+	log       *slog.Logger
+	enough    chan struct{} // closed when another is to feed
+	alone     chan struct{} // closed when the goroutine has ended
+}
 
 // openWatchdog opens it before anybody else does: it can be open once. From
-// then on it has to be fed.
+// then on it has to be fed, which begins here.
 func openWatchdog(log *slog.Logger) *watchdog {
 	const path = "/dev/watchdog"
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -48,14 +62,44 @@ func openWatchdog(log *slog.Logger) *watchdog {
 		name = unix.ByteSliceToString(info.Identity[:])
 	}
 	log.Info("hardware watchdog", "name", name, "seconds", dogTime)
-	return &watchdog{f}
+	return newWatchdog(func() error { return unix.IoctlWatchdogKeepalive(int(f.Fd())) }, log)
 }
 
-func (w *watchdog) feed() error {
-	if w == nil {
-		return nil
+// newWatchdog feeds one for startTime, or until takeOver.
+func newWatchdog(keepAlive func() error, log *slog.Logger) *watchdog {
+	w := &watchdog{keepAlive, log, make(chan struct{}), make(chan struct{})}
+	go func() {
+		defer close(w.alone)
+		tick := time.NewTicker(feedEvery)
+		defer tick.Stop()
+		for end := time.Now().Add(startTime); time.Now().Before(end); {
+			w.feed()
+			select {
+			case <-w.enough:
+				return
+			case <-tick.C:
+			}
+		}
+		log.Error("the start takes too long, the hardware watchdog ends it", "after", startTime)
+	}()
+	return w
+}
+
+// takeOver makes the caller the one who feeds. It is called once.
+func (w *watchdog) takeOver() {
+	if w != nil {
+		close(w.enough)
+		<-w.alone
 	}
-	return unix.IoctlWatchdogKeepalive(int(w.f.Fd()))
+}
+
+func (w *watchdog) feed() {
+	if w == nil {
+		return
+	}
+	if err := w.keepAlive(); err != nil {
+		w.log.Error("hardware watchdog", "err", err)
+	}
 }
 
 // hunger tells when the watchdog is not to be fed any more.
@@ -80,23 +124,18 @@ func (b *box) guard(ctx context.Context) (unwell <-chan struct{}) {
 	h := &hunger{healthy: b.daemon.Healthy, patience: patience, last: time.Now()}
 	gone := make(chan struct{})
 	go func() { // ends with the machine
-		tick := time.NewTicker(time.Second)
+		b.dog.takeOver()
+		tick := time.NewTicker(feedEvery)
 		defer tick.Stop()
 		for !h.starves(time.Now()) && ctx.Err() == nil {
 			hang()
-			b.feed()
+			b.dog.feed()
 			<-tick.C
 		}
 		close(gone)
 		for end := time.Now().Add(downTime + 10*time.Second); time.Now().Before(end); <-tick.C {
-			b.feed()
+			b.dog.feed()
 		}
 	}()
 	return gone
-}
-
-func (b *box) feed() {
-	if err := b.dog.feed(); err != nil {
-		b.log.Error("hardware watchdog", "err", err)
-	}
 }
