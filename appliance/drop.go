@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,31 +12,57 @@ import (
 
 	"github.com/cloud-of-se/tses/appliance/internal/confine"
 	"github.com/cloud-of-se/tses/boards"
+	"github.com/cloud-of-se/tses/drivers/iso7816"
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
 
-// Capabilities that a configuration can need (capabilities(7)).
-const (
-	capNetBindService = 10 // to listen on a port below 1024
-	capSysRawIO       = 17 // to open /dev/mem, where the card clock of a GPCLK is set
-)
+// capNetBindService is to listen on a port below 1024 (capabilities(7)).
+const capNetBindService = 10
 
 // drop gives up what this TSES does not need, before anybody can speak to it.
 // Without -confine, and on a host, it stays what it was started as.
-func drop(c config, f flags, log *slog.Logger) error {
+func drop(c config, f *flags, log *slog.Logger) error {
 	if f.confine == 0 {
 		return nil
 	}
-	rules, err := rulesOfCage(c, f)
+	rules, err := rulesOfCage(c, *f)
 	if err != nil {
 		return err
 	}
-	report, err := confine.Enter(rules)
+	cage, err := confine.Enter(rules)
 	if err != nil {
 		return err
 	}
-	report.Log(log)
+	cage.Report.Log(log)
+	memory := cage.Files[iso7816.Memory]
+	if memory == nil {
+		return nil
+	}
+	m, err := clockedMachine(memory, f.machine)
+	if err = errors.Join(err, memory.Close()); err != nil {
+		log.Error("clocks of cards", "err", err) // who asks for one is told so
+		return nil
+	}
+	f.machine = m
 	return nil
+}
+
+// clockedMachine is this machine with the clocks of cards. Of all memory, two
+// pages of registers stay mapped until the process ends; what gave access to the
+// rest is closed before anybody can speak to it.
+func clockedMachine(memory *os.File, m *machine) (*machine, error) {
+	if m == nil {
+		m = &machine{root: os.DirFS("/")}
+	}
+	board, err := boards.Detect(m.root)
+	if err != nil {
+		return nil, err
+	}
+	registers, err := iso7816.MapRegisters(memory, board.SoC())
+	if err != nil {
+		return nil, err
+	}
+	return &machine{m.root, boards.HostWithClock(registers)}, nil
 }
 
 // settle gives up to listen on anything else than what is listened on by now.
@@ -90,7 +117,7 @@ func rulesOfCage(c config, f flags) (confine.Rules, error) {
 			return r, err
 		}
 		if w.ClockPin != boards.NoPin && w.Driver == boards.ISO7816 {
-			r.Keep = append(r.Keep, capSysRawIO)
+			r.Open = []string{iso7816.Memory}
 			break
 		}
 	}

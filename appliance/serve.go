@@ -26,7 +26,7 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	if err := drop(c, f, log); err != nil {
+	if err := drop(c, &f, log); err != nil {
 		return err
 	}
 	self, lock, err := openIdentity(f, log)

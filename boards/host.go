@@ -15,6 +15,7 @@ import (
 	"periph.io/x/host/v3/sysfs"
 
 	"github.com/cloud-of-se/tses/drivers"
+	"github.com/cloud-of-se/tses/drivers/iso7816"
 )
 
 // Host is this machine's own buses and pins: those of its kernel, through
@@ -23,7 +24,24 @@ import (
 // would count on clocks that the BCM2711 does not have.
 func Host() Ports { return host{} }
 
-type host struct{}
+// HostWithClock is [Host] for a process that may not open [iso7816.Memory] any
+// more: the clocks of cards are set by these registers.
+func HostWithClock(registers iso7816.Registers) Ports {
+	return host{clock: iso7816.Shared(registers)}
+}
+
+type host struct {
+	clock iso7816.Registers // nil: each card's clock maps its own
+}
+
+// SoC is the chip whose clocks a board can give to cards, the zero SoC where it
+// can give none.
+func (b *Board) SoC() iso7816.SoC {
+	if b.model == nil {
+		return iso7816.SoC{}
+	}
+	return b.model.chip.soc
+}
 
 // I2C implements [Ports].
 func (host) I2C(device string) (i2c.BusCloser, error) {

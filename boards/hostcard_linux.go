@@ -26,11 +26,18 @@ func (h host) Card(at CardPorts) (iso7816.UART, iso7816.Contacts, iso7816.Clock,
 	if at.ClockPin == NoPin {
 		return tty, contacts, iso7816.FixedClock(at.Clock), nil
 	}
-	clock, err := iso7816.OpenGPCLK(at.SoC, at.ClockPin.Number(), at.Clock)
+	clock, err := h.gpclk(at)
 	if err != nil {
 		return nil, nil, nil, errors.Join(fmt.Errorf("clock on %s: %w", at.ClockPin, err), tty.Close())
 	}
 	return &clocked{tty, clock}, contacts, clock, nil
+}
+
+func (h host) gpclk(at CardPorts) (*iso7816.GPCLK, error) {
+	if h.clock != nil {
+		return iso7816.NewGPCLK(at.SoC, h.clock, at.ClockPin.Number(), at.Clock)
+	}
+	return iso7816.OpenGPCLK(at.SoC, at.ClockPin.Number(), at.Clock)
 }
 
 // contacts are on pins or on the lines of an adapter.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"time"
 
 	"periph.io/x/conn/v3/physic"
@@ -25,12 +26,24 @@ var (
 	BCM2711 = SoC{"BCM2711", 0xFE000000, 54 * physic.MegaHertz, 750 * physic.MegaHertz}    // 4, CM4, 400
 )
 
+// Memory is the device of Linux that the registers are in.
+const Memory = "/dev/mem"
+
 // Registers are the 32-bit peripheral registers by their offset from SoC.Base.
 type Registers interface {
 	Read(offset int64) uint32
 	Write(offset int64, value uint32)
 	Close() error
 }
+
+// Shared are registers for several users, one after the other or together. They
+// stay when a user closes them.
+func Shared(r Registers) Registers { return shared{r} }
+
+type shared struct{ Registers }
+
+// Close implements [Registers].
+func (shared) Close() error { return nil }
 
 // Registers of the clock manager (BCM2835 ARM Peripherals, 6.3) and of the pins
 // (6.1).
@@ -170,8 +183,13 @@ func (c *GPCLK) await(busy uint32) error {
 	return fmt.Errorf("clock manager: CTL is %08X", c.regs.Read(c.ctl()))
 }
 
+// functions is held while a register is changed that several pins have a part of.
+var functions sync.Mutex
+
 // function connects the pin: three bits each, ten pins a register.
 func (c *GPCLK) function(fsel uint32) {
+	functions.Lock()
+	defer functions.Unlock()
 	at, shift := gpfsel0+4*int64(c.pin/10), 3*(c.pin%10)
 	c.regs.Write(at, c.regs.Read(at)&^(7<<shift)|fsel<<shift)
 }

@@ -3,6 +3,7 @@ package iso7816
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"unsafe"
 
@@ -14,8 +15,13 @@ import (
 // chip named. It needs root and a kernel that lets /dev/mem be used for
 // registers (CONFIG_STRICT_DEVMEM off, as in gokrazy's).
 func OpenGPCLK(soc SoC, pin int, want physic.Frequency) (*GPCLK, error) {
-	regs, err := openDevMem(soc)
+	// The kernel maps registers uncached for a file that was opened so.
+	f, err := os.OpenFile(Memory, os.O_RDWR|os.O_SYNC, 0)
 	if err != nil {
+		return nil, fmt.Errorf("GPCLK: %w (root is needed; an oscillator needs nothing)", err)
+	}
+	regs, err := MapRegisters(f, soc)
+	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
 	c, err := NewGPCLK(soc, regs, pin, want)
@@ -30,22 +36,21 @@ const page = 4096
 // devMem is the two pages of registers that a clock needs.
 type devMem map[int64][]byte
 
-func openDevMem(soc SoC) (devMem, error) {
-	fd, err := unix.Open("/dev/mem", unix.O_RDWR|unix.O_SYNC|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("GPCLK: /dev/mem: %w (root is needed; an oscillator needs nothing)", err)
+// MapRegisters maps what a clock needs of [Memory], and nothing else: the page
+// of the clock manager and that of the pins. The file is not used any more
+// afterwards.
+func MapRegisters(f *os.File, soc SoC) (Registers, error) {
+	if soc == (SoC{}) {
+		return nil, fmt.Errorf("GPCLK: %w: the registers of this machine are not known", ErrUnsupported)
 	}
 	m := devMem{}
 	for _, at := range []int64{cmBase, gpioBase} {
-		b, mapErr := unix.Mmap(fd, soc.Base+at, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-		if mapErr != nil {
-			err = fmt.Errorf("GPCLK: map %X of /dev/mem: %w (the kernel must have CONFIG_STRICT_DEVMEM off)", soc.Base+at, mapErr)
-			break
+		b, err := unix.Mmap(int(f.Fd()), soc.Base+at, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		if err != nil {
+			err = fmt.Errorf("GPCLK: map %X of %s: %w (the kernel must have CONFIG_STRICT_DEVMEM off)", soc.Base+at, f.Name(), err)
+			return nil, errors.Join(err, m.Close())
 		}
 		m[at] = b
-	}
-	if err = errors.Join(err, unix.Close(fd)); err != nil {
-		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
 }

@@ -68,16 +68,6 @@ func (c configuration) port() int {
 	return port
 }
 
-// drives tells whether an element of the driver is configured.
-func (c configuration) drives(driver string) bool {
-	for _, e := range c.Elements {
-		if e.Driver == driver {
-			return true
-		}
-	}
-	return false
-}
-
 func (b *box) readBuild() {
 	b.began = time.Now()
 	build, err := sdcard.ReadBuild(sdcard.BuildFile)

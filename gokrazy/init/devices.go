@@ -13,19 +13,15 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/cloud-of-se/tses/boards"
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
 
-// nodes are the devices that chips hang on.
+// nodes are the devices that chips hang on. What the TSES needs of /dev/mem it
+// opens while it is still root.
 var nodes = []string{
 	"/dev/spidev*", "/dev/i2c-*", "/dev/gpiochip*",
 	"/dev/ttyAMA*", "/dev/ttyS[0-9]*", "/dev/ttyUSB*", "/dev/ttyACM*",
 }
-
-// memory is where the clock of a card is set that comes out of a pin. To open
-// it takes a capability too, which the TSES keeps only for that.
-const memory = "/dev/mem"
 
 // tendDevices gives devices to the TSES as they come, until the context is done.
 func (b *box) tendDevices(ctx context.Context) {
@@ -33,7 +29,7 @@ func (b *box) tendDevices(ctx context.Context) {
 	defer tick.Stop()
 	told := ""
 	for {
-		if err := b.giveDevices(); err != nil && err.Error() != told {
+		if err := giveDevices(); err != nil && err.Error() != told {
 			told = err.Error()
 			b.log.Warn("devices", "err", err)
 		}
@@ -45,14 +41,10 @@ func (b *box) tendDevices(ctx context.Context) {
 	}
 }
 
-func (b *box) giveDevices() error {
-	patterns := slices.Clone(nodes)
-	if b.config.drives(boards.ISO7816) {
-		patterns = append(patterns, memory)
-	}
+func giveDevices() error {
 	kept := consoles()
 	var errs []error
-	for _, pattern := range patterns {
+	for _, pattern := range nodes {
 		found, err := filepath.Glob(pattern)
 		errs = append(errs, err)
 		for _, path := range found {

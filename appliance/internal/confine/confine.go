@@ -15,6 +15,7 @@ package confine
 import (
 	"errors"
 	"log/slog"
+	"os"
 )
 
 // Rules say what a process keeps. Paths that are not there are left out.
@@ -35,8 +36,18 @@ type Rules struct {
 	// leaves all of them.
 	Ports []uint16
 
+	// Open are files that are opened for reading and writing while that is still
+	// allowed. One that cannot be is in the report.
+	Open []string
+
 	// Keep are the numbers of the capabilities that are kept (capabilities(7)).
 	Keep []int
+}
+
+// Cage is what a process has that has entered.
+type Cage struct {
+	Report Report
+	Files  map[string]*os.File // of Rules.Open, by their names; to be closed
 }
 
 // Step is one thing that was given up, or why it was not.
@@ -70,6 +81,12 @@ func (r Report) Log(log *slog.Logger) {
 // ErrUnsupported says that the operating system has nothing of all this.
 var ErrUnsupported = errors.New("this operating system cannot confine a process")
 
-// reportEnv carries the report of the first step over the execution, and tells
-// that it was made.
+// reportEnv carries what is handed over at the execution, and tells that the
+// first step was made.
 const reportEnv = "TSES_CONFINED"
+
+// handover is the report of the first step, and the numbers of open files.
+type handover struct {
+	Report Report
+	Files  map[string]int
+}

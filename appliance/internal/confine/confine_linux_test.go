@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -48,12 +49,19 @@ func child(text string) {
 		fmt.Println(err)
 		os.Exit(9)
 	}
-	report, err := Enter(c.Rules)
+	entered, err := Enter(c.Rules)
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(9)
 	}
+	report := entered.Report
 	results := map[string]string{"uid": strconv.Itoa(os.Getuid()), "gid": strconv.Itoa(os.Getgid())}
+	for path, f := range entered.Files {
+		text := make([]byte, 6)
+		_, err := f.ReadAt(text, 0)
+		results["opened "+path] = string(text) + " " + outcome(errors.Join(err, f.Close()))
+	}
+	results["open files"] = openFiles(c.Rules.Open)
 	for name, try := range c.tries() {
 		results[name] = outcome(try())
 	}
@@ -75,6 +83,21 @@ func child(text string) {
 	}{report, results}); err != nil {
 		os.Exit(9)
 	}
+}
+
+// openFiles tells which of those are still open.
+func openFiles(paths []string) string {
+	var open []string
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err.Error()
+	}
+	for _, fd := range fds {
+		if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && slices.Contains(paths, to) {
+			open = append(open, to)
+		}
+	}
+	return strings.Join(open, " ")
 }
 
 func outcome(err error) string {
@@ -455,6 +478,32 @@ func TestKeepCapability(t *testing.T) {
 	const rawIO = "0000000000020000"
 	if got["uid"] != "7777" || got["CapEff"] != rawIO || got["CapBnd"] != rawIO {
 		t.Errorf("user %s, capabilities %s of %s; want 7777, %s", got["uid"], got["CapEff"], got["CapBnd"], rawIO)
+	}
+}
+
+// What is opened before is there afterwards, until it is closed, and cannot be
+// opened again.
+func TestOpen(t *testing.T) {
+	c := newCage(t)
+	if os.Getuid() == 0 {
+		c.Rules.UID, c.Rules.GID = 7777, 7777
+	}
+	secret, missing := filepath.Join(c.Foreign, "secret"), filepath.Join(c.Foreign, "missing")
+	if err := os.WriteFile(secret, []byte("memory"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(secret, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.Rules.Open = []string{secret, missing}
+	report, got := runCage(t, c)
+	for name, want := range map[string]string{"opened " + secret: "memory ok", "opened " + missing: "", "open files": "", "read foreign": "EACCES"} {
+		if got[name] != want {
+			t.Errorf("%s: got %q, want %q", name, got[name], want)
+		}
+	}
+	if len(report) < 2 || report[0].Err != "" || report[1].What != "open "+missing || report[1].Err == "" {
+		t.Errorf("report: %v", report)
 	}
 }
 

@@ -16,42 +16,54 @@ import (
 // the program begins anew, with the same arguments, and its call returns what
 // was applied. What the kernel does not have is in the report; that the user
 // cannot be changed, or privileges could come back, is an error.
-func Enter(r Rules) (Report, error) {
+func Enter(r Rules) (Cage, error) {
 	if said, ok := os.LookupEnv(reportEnv); ok {
 		return finish(said)
 	}
 	program, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("confine: %w", err)
+		return Cage{}, fmt.Errorf("confine: %w", err)
 	}
 	// Never unlocked: whatever happens, no goroutine may run on a thread that
 	// has given up a part of its rights.
 	runtime.LockOSThread()
-	report, err := giveUp(r, program)
-	if err != nil {
-		return nil, fmt.Errorf("confine: %w", err)
+	h := handover{Files: make(map[string]int)}
+	for _, path := range r.Open {
+		fd, err := unix.Open(path, unix.O_RDWR|unix.O_SYNC, 0) // and not closed when the program is executed
+		h.Report.add("open "+path, err)
+		if err == nil {
+			h.Files[path] = fd
+		}
 	}
-	said, err := json.Marshal(report)
+	if err := giveUp(r, program, &h.Report); err != nil {
+		return Cage{}, fmt.Errorf("confine: %w", err)
+	}
+	said, err := json.Marshal(h)
 	if err != nil {
-		return nil, fmt.Errorf("confine: %w", err)
+		return Cage{}, fmt.Errorf("confine: %w", err)
 	}
 	err = syscall.Exec(program, os.Args, append(os.Environ(), reportEnv+"="+string(said)))
-	return nil, fmt.Errorf("confine: execute %s again: %w", program, err)
+	return Cage{}, fmt.Errorf("confine: execute %s again: %w", program, err)
 }
 
 // finish is the second step.
-func finish(said string) (Report, error) {
-	var report Report
-	if err := json.Unmarshal([]byte(said), &report); err != nil {
-		return nil, fmt.Errorf("confine: %s: %w", reportEnv, err)
+func finish(said string) (Cage, error) {
+	var h handover
+	if err := json.Unmarshal([]byte(said), &h); err != nil {
+		return Cage{}, fmt.Errorf("confine: %s: %w", reportEnv, err)
 	}
 	if err := os.Unsetenv(reportEnv); err != nil {
-		return nil, fmt.Errorf("confine: %w", err)
+		return Cage{}, fmt.Errorf("confine: %w", err)
+	}
+	c := Cage{Report: h.Report, Files: make(map[string]*os.File)}
+	for path, fd := range h.Files {
+		unix.CloseOnExec(fd)
+		c.Files[path] = os.NewFile(uintptr(fd), path)
 	}
 	// Neither a debugger nor a file of its memory may show the keys in it.
-	report.add("no core dumps, no debugger", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
-	report.add("system calls (seccomp)", filterSyscalls(filter()))
-	return report, nil
+	c.Report.add("no core dumps, no debugger", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
+	c.Report.add("system calls (seccomp)", filterSyscalls(filter()))
+	return c, nil
 }
 
 // Settle is for a process that has entered, and listens on all that it is going
@@ -64,23 +76,22 @@ func Settle() Report {
 }
 
 // giveUp is the first step, on this thread.
-func giveUp(r Rules, program string) (Report, error) {
-	var report Report
+func giveUp(r Rules, program string, report *Report) error {
 	files, err := newRuleset(r, program)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer files.close()
 	report.add("capability bounding set", dropBounding(r.Keep))
-	if err := changeUser(r, &report); err != nil {
-		return nil, err
+	if err := changeUser(r, report); err != nil {
+		return err
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return nil, fmt.Errorf("no_new_privs: %w", err)
+		return fmt.Errorf("no_new_privs: %w", err)
 	}
 	report.add("no new privileges", nil)
-	files.restrict(&report)
-	return report, nil
+	files.restrict(report)
+	return nil
 }
 
 // dropBounding empties the set of capabilities that an execution can give.

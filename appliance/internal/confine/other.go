@@ -3,7 +3,7 @@
 package confine
 
 // Enter fails with [ErrUnsupported].
-func Enter(Rules) (Report, error) { return nil, ErrUnsupported }
+func Enter(Rules) (Cage, error) { return Cage{}, ErrUnsupported }
 
 // Settle does nothing where nothing was entered.
 func Settle() Report { return nil }
