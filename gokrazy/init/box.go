@@ -159,10 +159,10 @@ func (b *box) startClock() error {
 			if err := sdcard.WriteClockState(sdcard.ClockFile, state); err != nil {
 				b.log.Error("the TSES does not hear of the clock", "err", err)
 			}
-			if s == clock.Synchronised {
-				if err := setRTC(time.Now()); err != nil {
-					b.log.Warn("real-time clock", "err", err)
-				}
+		},
+		Synced: func(now time.Time) {
+			if err := setRTC(now); err != nil {
+				b.log.Warn("real-time clock", "err", err)
 			}
 		},
 	}

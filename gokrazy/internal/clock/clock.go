@@ -7,6 +7,16 @@
 // built, and the last time that the machine is known to have had. It is set by
 // NTP as soon as a server answers, and the time is saved now and then and at
 // shutdown. [Clock.State] tells how far it can be trusted.
+//
+// # What a server can do
+//
+// NTP is not authenticated (RFC 5905 has means, which no server at hand uses),
+// and the servers that DHCP names are anybody's on the same wire. So no answer
+// sets the clock before the image was built, or more than [maxAge] behind that.
+// One that takes the clock back by more than [maxBack] behind the last known
+// time, or on by more than [maxForward] once it was synchronised, in one step or
+// in many, counts only from a server of the configuration, or when a second
+// server agrees. Each real step is in the log.
 package clock
 
 import (
@@ -54,6 +64,9 @@ type Clock struct {
 	// Changed is told the state when the clock is started, and whenever it is
 	// another; nil: nobody.
 	Changed func(State)
+	// Synced is told the time each time that a server has confirmed or set it;
+	// nil: nobody.
+	Synced func(time.Time)
 
 	// For tests; nil means the system's.
 	Now   func() time.Time
@@ -64,15 +77,32 @@ type Clock struct {
 
 	mu      sync.Mutex
 	offered []string
+	known   bool // Offer was called
 	wake    chan struct{}
+
+	// Of Run.
+	lastKnown time.Time       // the latest time that was saved, or the floor
+	lastSave  time.Time       // by the monotonic clock, as anchored is
+	anchor    time.Time       // the time that single servers may not lead away from
+	anchored  time.Time       // when it was set
+	told      map[string]bool // servers whose time was refused, since one was taken
 }
 
+// maxServers bounds how many servers of Offer are asked.
+const maxServers = 8
+
 // Offer tells which further servers there are now, such as those that a DHCP
-// server names, and that it is time to ask: the network has come up.
+// server names. The first time, and when they are others, they are asked at
+// once: a lease that is renewed every few seconds is no reason to.
 func (c *Clock) Offer(servers []string) {
+	servers = servers[:min(len(servers), maxServers)]
 	c.mu.Lock()
-	c.offered = slices.Clone(servers)
+	same := c.known && slices.Equal(c.offered, servers)
+	c.offered, c.known = slices.Clone(servers), true
 	c.mu.Unlock()
+	if same {
+		return
+	}
 	select {
 	case c.woken() <- struct{}{}:
 	default: // it is going to ask anyhow
@@ -91,7 +121,13 @@ func (c *Clock) woken() chan struct{} {
 func (c *Clock) servers() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Concat(c.Servers, c.offered)
+	var all []string
+	for _, server := range slices.Concat(c.Servers, c.offered) {
+		if !slices.Contains(all, server) { // one cannot agree with itself
+			all = append(all, server)
+		}
+	}
+	return all
 }
 
 // become notes the state.
@@ -110,9 +146,18 @@ const (
 	saveEvery  = 10 * time.Minute
 )
 
-// maxStep is how far into the future a server may set the clock. A forged time
-// beyond every certificate would lock the owner out.
-const maxStep = 20 * 365 * 24 * time.Hour
+const (
+	// maxAge is how long behind its build an image is in use at the most. A
+	// forged time beyond every certificate would lock the owner out.
+	maxAge = 20 * 365 * 24 * time.Hour
+	// maxBack and maxForward are the steps that one server of DHCP's can make.
+	maxBack    = 24 * time.Hour
+	maxForward = 30 * 24 * time.Hour
+	// agree is how near two servers have to be to agree.
+	agree = 10 * time.Second
+	// realStep is more than a clock drifts between two answers.
+	realStep = 5 * time.Second
+)
 
 // State tells how far the clock can be trusted now.
 func (c *Clock) State() State { return State(c.state.Load()) }
@@ -121,13 +166,14 @@ func (c *Clock) State() State { return State(c.state.Load()) }
 // by a real-time clock.
 func (c *Clock) Start() error {
 	floor := c.Built
-	if saved, err := c.saved(); err == nil && saved.After(floor) {
+	if saved, err := c.saved(); err == nil && saved.After(floor) && !saved.After(c.Built.Add(maxAge)) {
 		floor = saved
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		c.Log.Warn("clock: the last known time cannot be read, the image's is used", "err", err)
 	}
+	c.lastKnown = floor
 	now := c.now()
-	if !now.Before(floor) {
+	if !now.Before(floor) && !now.After(c.Built.Add(maxAge)) {
 		c.become(RTC)
 		c.Log.Info("clock", "time", now.UTC().Format(time.RFC3339), "state", RTC.String())
 		return nil
@@ -153,7 +199,9 @@ func (c *Clock) Run(ctx context.Context) {
 			c.save()
 			return
 		case <-save.C:
-			c.save()
+			if time.Since(c.lastSave) >= saveEvery {
+				c.save()
+			}
 		case <-c.woken():
 			retry = firstRetry
 			next = time.After(0)
@@ -169,40 +217,114 @@ func (c *Clock) Run(ctx context.Context) {
 	}
 }
 
-// synchronise asks the servers in their order until one answers.
+// answer is a server's.
+type answer struct {
+	server string
+	offset time.Duration
+}
+
+// synchronise asks the servers in their order until one answers whose time can
+// be taken.
 func (c *Clock) synchronise(ctx context.Context) bool {
+	var doubtful []answer
 	for _, server := range c.servers() {
 		ask, cancel := context.WithTimeout(ctx, 5*time.Second)
 		offset, err := c.query(ask, server)
 		cancel()
+		a, trusted := answer{server, offset}, slices.Contains(c.Servers, server)
 		if err == nil {
-			err = c.step(server, offset)
+			err = c.judge(a, trusted)
+		}
+		if errors.Is(err, errDoubtful) {
+			if slices.ContainsFunc(doubtful, func(other answer) bool { return (other.offset - offset).Abs() <= agree }) {
+				trusted, err = true, nil
+			}
+			doubtful = append(doubtful, a)
+		}
+		if err == nil {
+			err = c.step(a, trusted)
 		}
 		if err == nil {
 			return true
 		}
-		c.Log.Debug("clock: no time", "server", server, "err", err)
+		if errors.Is(err, errDoubtful) || errors.Is(err, errImpossible) {
+			c.tell(server, err)
+		} else {
+			c.Log.Debug("clock: no time", "server", server, "err", err)
+		}
 	}
 	return false
 }
 
-// step sets the clock by an offset that a server told.
-func (c *Clock) step(server string, offset time.Duration) error {
-	t := c.now().Add(offset)
+// The reasons for which a server's time is not taken.
+var (
+	errImpossible = errors.New("no time that this image can see")
+	errDoubtful   = errors.New("too far from what is known for one server that the configuration does not name")
+)
+
+// judge tells why a server's time is not to be taken from it alone. One that is
+// trusted has to stay in what this image can see.
+func (c *Clock) judge(a answer, trusted bool) error {
+	t := c.now().Add(a.offset)
 	switch {
 	case t.Before(c.Built):
-		return fmt.Errorf("%s says %v, which is before this image was built", server, t)
-	case offset > maxStep:
-		return fmt.Errorf("%s says %v, which is too far ahead", server, t)
+		return fmt.Errorf("%w: the image was built at %s; if the server is wrong, name another in network.ntp", errImpossible, c.Built.UTC().Format(time.RFC3339))
+	case t.After(c.Built.Add(maxAge)):
+		return fmt.Errorf("%w: the image was built at %s, more than 20 years before; name another server in network.ntp, or make a new card", errImpossible, c.Built.UTC().Format(time.RFC3339))
+	case trusted:
+		return nil
+	case t.Before(c.lastKnown.Add(-maxBack)), c.State() == Synchronised && t.Sub(c.anchor.Add(time.Since(c.anchored))) > maxForward:
+		return fmt.Errorf("%w: the last known time is %s; if the server is right, name it in network.ntp", errDoubtful, c.lastKnown.UTC().Format(time.RFC3339))
 	}
+	return nil
+}
+
+// maxTold bounds for how many servers it is remembered that they were told of.
+const maxTold = 64
+
+// tell writes down that a server's time was refused, once until another is
+// taken.
+func (c *Clock) tell(server string, err error) {
+	if c.told[server] || len(c.told) >= maxTold {
+		return
+	}
+	if c.told == nil {
+		c.told = make(map[string]bool)
+	}
+	c.told[server] = true
+	c.Log.Warn("clock: the time of a server is not taken", "server", server, "err", err)
+}
+
+// step sets the clock by a server's answer.
+func (c *Clock) step(a answer, trusted bool) error {
+	was := c.now()
+	t := was.Add(a.offset)
 	if err := c.set(t); err != nil {
 		return err
 	}
-	if c.State() != Synchronised {
-		c.Log.Info("clock", "time", t.UTC().Format(time.RFC3339), "state", Synchronised.String(), "server", server, "step", offset)
+	first, real := c.State() != Synchronised, a.offset.Abs() >= realStep
+	switch {
+	case real:
+		c.Log.Warn("clock", "time", t.UTC().Format(time.RFC3339), "state", Synchronised.String(), "server", a.server, "step", a.offset, "was", was.UTC().Format(time.RFC3339))
+	case first:
+		c.Log.Info("clock", "time", t.UTC().Format(time.RFC3339), "state", Synchronised.String(), "server", a.server, "step", a.offset)
+	}
+	if first || trusted {
+		c.anchor, c.anchored = t, time.Now()
+	}
+	if trusted && t.Before(c.lastKnown) {
+		c.lastKnown = t
+	}
+	if first {
 		c.become(Synchronised)
 	}
-	c.save()
+	clear(c.told)
+	if c.Synced != nil {
+		c.Synced(t)
+	}
+	if real || time.Since(c.lastSave) >= saveEvery {
+		c.save()
+	}
 	return nil
 }
 
@@ -217,10 +339,14 @@ func (c *Clock) saved() (time.Time, error) {
 // save writes the time down. That it fails costs some minutes after the next
 // start, no more.
 func (c *Clock) save() {
-	tmp := c.File + ".tmp"
+	tmp, now := c.File+".tmp", c.now()
+	if now.Before(c.lastKnown) {
+		now = c.lastKnown // a single server has taken the clock back a little
+	}
+	c.lastKnown, c.lastSave = now, time.Now()
 	err := os.MkdirAll(filepath.Dir(c.File), 0o755)
 	if err == nil {
-		err = os.WriteFile(tmp, []byte(c.now().UTC().Format(time.RFC3339)), 0o644)
+		err = os.WriteFile(tmp, []byte(now.UTC().Format(time.RFC3339)), 0o644)
 	}
 	if err == nil {
 		err = os.Rename(tmp, c.File)
