@@ -103,7 +103,12 @@ func loadDrivers() error {
 		return fmt.Errorf("roamoff is %q, %v", roamoff, err)
 	}
 	// There is no chip, and so no interface: the error has to be of use.
-	_, err = openRadio("")
+	r, err := openRadio()
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	err = r.find("")
 	fmt.Println(guestNote, err)
 	if !errors.Is(err, ErrNoInterface) {
 		return fmt.Errorf("without a chip: %w, want %w", err, ErrNoInterface)
@@ -166,7 +171,7 @@ func (g *guest) startAccessPoint() error {
 		return err
 	}
 	g.in, g.out = in, bufio.NewScanner(out)
-	r, err := openRadio("wlan1")
+	r, err := openRadio()
 	if err != nil {
 		return err
 	}

@@ -27,28 +27,25 @@ type radio struct {
 	name   string
 }
 
-// openRadio finds an interface by its name, or without one the first that is a
-// station.
-func openRadio(name string) (*radio, error) {
+// openRadio opens the way to nl80211. What it is for is found by find.
+func openRadio() (*radio, error) {
 	conn, err := genetlink.Dial(nil)
 	if err != nil {
 		return nil, fmt.Errorf("nl80211: %w", err)
 	}
 	r := &radio{conn: conn}
-	if err := r.find(name); err != nil {
-		_ = conn.Close() // err says more
-		return nil, err
+	// What it adds to errors is for reading; without it they are as good.
+	_ = r.conn.SetOption(netlink.ExtendedAcknowledge, true)
+	if r.family, err = r.conn.GetFamily(unix.NL80211_GENL_NAME); err != nil {
+		r.close()
+		return nil, fmt.Errorf("%w: the kernel has no nl80211, or no driver that brings it: %w", ErrNoInterface, err)
 	}
 	return r, nil
 }
 
+// find finds an interface by its name, or without one the first that is a
+// station.
 func (r *radio) find(name string) error {
-	// What it adds to errors is for reading; without it they are as good.
-	_ = r.conn.SetOption(netlink.ExtendedAcknowledge, true)
-	var err error
-	if r.family, err = r.conn.GetFamily(unix.NL80211_GENL_NAME); err != nil {
-		return fmt.Errorf("%w: the kernel has no nl80211, or no driver that brings it: %w", ErrNoInterface, err)
-	}
 	messages, err := r.dump(unix.NL80211_CMD_GET_INTERFACE, nil)
 	if err != nil {
 		return fmt.Errorf("nl80211: list interfaces: %w", err)
@@ -152,6 +149,30 @@ func (r *radio) setCountry(country string) error {
 		e.String(unix.NL80211_ATTR_REG_ALPHA2, country)
 		e.Uint32(unix.NL80211_ATTR_USER_REG_HINT_TYPE, unix.NL80211_USER_REG_HINT_USER)
 	})
+}
+
+// country is whose rules the radios obey now; "00" are those that hold
+// everywhere.
+func (r *radio) country() (string, error) {
+	messages, err := r.call(unix.NL80211_CMD_GET_REG, netlink.Request, nil)
+	if err != nil {
+		return "", err
+	}
+	for _, m := range messages {
+		d, err := netlink.NewAttributeDecoder(m.Data)
+		if err != nil {
+			return "", err
+		}
+		for d.Next() {
+			if d.Type() == unix.NL80211_ATTR_REG_ALPHA2 {
+				return d.String(), nil
+			}
+		}
+		if err := d.Err(); err != nil {
+			return "", err
+		}
+	}
+	return "", errors.New("the kernel does not tell")
 }
 
 // stayAwake switches power save off: what comes for a server would wait for the
