@@ -25,6 +25,9 @@ var (
 	ErrSignature = errors.New("not signed by the box's owner")
 	// ErrDigest says that a part is not the one that the header tells of.
 	ErrDigest = errors.New("the content is not the one that was signed")
+	// ErrLength says that a bundle's file was cut off, or that something stands
+	// behind the bundle.
+	ErrLength = errors.New("it is not all of an update, or more than one")
 )
 
 // Order is what a bundle is made of.
@@ -144,6 +147,38 @@ func Peek(r io.Reader) (*Header, error) {
 		return nil, fmt.Errorf("%w: header: %w", ErrFormat, err)
 	}
 	return h, nil
+}
+
+// Inspect is Peek for a bundle that is there as a whole: it fails with
+// [ErrLength] unless the bundle is as long as its header says. It goes back to
+// the beginning. head is how long the head is, and body all that is behind it.
+func Inspect(bundle io.ReadSeeker) (h *Header, head, body int64, err error) {
+	if _, err := bundle.Seek(0, io.SeekStart); err != nil {
+		return nil, 0, 0, fmt.Errorf("read the bundle: %w", err)
+	}
+	if h, err = Peek(bundle); err != nil {
+		return nil, 0, 0, err
+	}
+	if body = h.Root.Size; h.Boot != nil {
+		body += h.Boot.Size
+	}
+	head, err = bundle.Seek(0, io.SeekCurrent)
+	var has int64
+	if err == nil {
+		has, err = bundle.Seek(0, io.SeekEnd)
+	}
+	if err == nil {
+		_, err = bundle.Seek(0, io.SeekStart)
+	}
+	switch want := head + body; {
+	case err != nil:
+		return nil, 0, 0, fmt.Errorf("read the bundle: %w", err)
+	case has < want:
+		return nil, 0, 0, fmt.Errorf("%w: it has %d of %d bytes; fetch or build it again", ErrLength, has, want)
+	case has > want:
+		return nil, 0, 0, fmt.Errorf("%w: it has %d bytes, %d of them behind its end; fetch or build it again", ErrLength, has, has-want)
+	}
+	return h, head, body, nil
 }
 
 // readHead splits a head in what is signed and the signature.

@@ -66,16 +66,18 @@ func (p *program) update(ctx context.Context, args []string) error {
 		return fileError(err)
 	}
 	defer file.Close() // read only: closing it loses nothing
-	header, err := update.Peek(file)
-	if err != nil {
+	header, _, _, err := update.Inspect(file)
+	switch {
+	case errors.Is(err, update.ErrLength):
+		return usageError(fmt.Sprintf("%s: %v", args[0], err))
+	case errors.Is(err, update.ErrFormat):
 		return usageError(fmt.Sprintf("%s: %v%s", args[0], err, bundleHint(args[0])))
+	case err != nil:
+		return fileError(err)
 	}
 	// The box looks too, but may not know the time.
 	if err := header.CheckAhead(time.Now()); err != nil {
 		return usageError(fmt.Sprintf("%s: %v", args[0], err))
-	}
-	if _, err := file.Seek(0, 0); err != nil {
-		return fileError(err)
 	}
 	return p.sendUpdate(ctx, config, header, file)
 }

@@ -155,6 +155,8 @@ func TestUpdateRefused(t *testing.T) {
 		"another older":        {w.admin, func() []string { return []string{"-older", "v1", w.file(older)} }, exitServerError, "ask for it by -older v0"},
 		"boot":                 {w.admin, func() []string { return []string{w.file(bootChange)} }, exitServerError, "ask for it by -boot k2"},
 		"of tomorrow":          {w.admin, func() []string { return []string{w.file(tomorrow)} }, exitUsage, "built later than it is now"},
+		"half of one":          {w.admin, func() []string { return []string{w.cut(-1000)} }, exitUsage, "bytes; fetch or build it again"},
+		"one and more":         {w.admin, func() []string { return []string{w.cut(1000)} }, exitUsage, "1000 of them behind its end"},
 		"an image":             {w.admin, func() []string { return []string{image} }, exitUsage, "go run ./gokrazy writes one"},
 		"an image beside one":  {w.admin, func() []string { return []string{strings.TrimSuffix(w.file(nil), ".update") + ".img"} }, exitUsage, "check the path"},
 		"no file":              {w.admin, func() []string { return []string{filepath.Join(w.dir, "none")} }, exitUsage, "check the path"},
@@ -177,6 +179,20 @@ func TestUpdateRefused(t *testing.T) {
 	if hint := bundleHint(strings.TrimSuffix(w.file(nil), ".update") + ".img"); !strings.Contains(hint, "tses.update") {
 		t.Errorf("hint %q", hint)
 	}
+}
+
+// cut makes the file of an update longer, or shorter.
+func (w *updateWorld) cut(by int64) string {
+	w.t.Helper()
+	path := w.file(nil)
+	info, err := os.Stat(path)
+	if err == nil {
+		err = os.Truncate(path, info.Size()+by)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return path
 }
 
 func tomorrow(o *update.Order) { o.Built = time.Now().Add(25 * time.Hour).Unix() }

@@ -149,18 +149,13 @@ func (c *conn) read(ctx context.Context, word string, v any) error {
 }
 
 // Put sends a bundle. It returns how the box stands before its restart, which
-// comes at once. progress is told what the box says of it.
+// comes at once. progress is told what the box says of it. What is not all of a
+// bundle, or more than one, is not begun to be sent.
 func Put(ctx context.Context, addr string, config *tls.Config, o Options, asked update.Asked, bundle io.ReadSeeker, progress func(update.Progress)) (update.Status, error) {
 	var s update.Status
-	if _, err := update.Peek(bundle); err != nil {
-		return s, err
-	}
-	head, err := bundle.Seek(0, io.SeekCurrent)
-	if err == nil {
-		_, err = bundle.Seek(0, io.SeekStart)
-	}
+	_, head, body, err := update.Inspect(bundle)
 	if err != nil {
-		return s, fmt.Errorf("read the bundle: %w", err)
+		return s, err
 	}
 	c, err := dial(ctx, addr, config, o)
 	if err != nil {
@@ -180,7 +175,7 @@ func Put(ctx context.Context, addr string, config *tls.Config, o Options, asked 
 	if _, _, err := c.line(ctx, update.WordGo); err != nil {
 		return s, err
 	}
-	return c.body(ctx, bundle, progress)
+	return c.body(ctx, bundle, body, progress)
 }
 
 // because prefers what the box has said to an error of sending.
@@ -191,24 +186,43 @@ func (c *conn) because(ctx context.Context, err error) error {
 	return noAnswer(err)
 }
 
-// body sends the parts, and reads the while what the box says. Whoever of the
-// two fails first ends the other.
-func (c *conn) body(ctx context.Context, parts io.Reader, progress func(update.Progress)) (s update.Status, err error) {
-	sent := make(chan error, 1)
+// body sends the parts, so many bytes, and reads the while what the box says,
+// which counts: after its DONE the update stands, whatever has become of the last
+// bytes that were sent, and its reason to refuse says more than the connection
+// that it closes behind it. Only where the parts cannot be read there is nothing
+// to wait for.
+func (c *conn) body(ctx context.Context, parts io.Reader, size int64, progress func(update.Progress)) (update.Status, error) {
+	sent := make(chan error, 1) // what is wrong with the parts
 	go func() {
-		_, err := io.Copy(struct{ io.Writer }{c}, parts)
-		sent <- err
+		from := &source{r: parts}
+		n, _ := io.CopyN(struct{ io.Writer }{c}, from, size) // of the connection's errors the box says more
+		if from.err != nil && n < size {
+			_ = c.Conn.NetConn().Close() // ends the reading
+			sent <- fmt.Errorf("read the bundle: %w", from.err)
+			return
+		}
+		sent <- nil
 	}()
-	s, err = c.follow(ctx, progress)
-	if err != nil {
-		_ = c.Conn.NetConn().Close() // ends the sending, whose error would say less
-		<-sent
-		return s, err
+	s, err := c.follow(ctx, progress)
+	_ = c.Conn.NetConn().Close() // ends the sending
+	if unread := <-sent; unread != nil && err != nil {
+		err = unread
 	}
-	if err := <-sent; err != nil {
-		return s, fmt.Errorf("send the bundle: %w", err)
+	return s, err
+}
+
+// source remembers what was wrong with a reader.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(b []byte) (int, error) {
+	n, err := s.r.Read(b)
+	if s.err = err; errors.Is(err, io.EOF) {
+		s.err = io.ErrUnexpectedEOF // unless it was the last byte
 	}
-	return s, nil
+	return n, err
 }
 
 // follow reads lines up to the last.
