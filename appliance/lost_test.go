@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/drivers"
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
@@ -139,6 +140,77 @@ func TestKeyIsGone(t *testing.T) {
 					t.Errorf("the claim: %v, %v", l, err)
 				}
 			})
+		}
+	}
+}
+
+// A software SE of a box whose sealed state is gone or damaged is lost, for
+// which there is a cure; the others serve on.
+func TestElementIsLost(t *testing.T) {
+	for name, damage := range map[string]func(path string) error{
+		"gone": os.Remove,
+		"cut":  func(path string) error { return os.Truncate(path, 100) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			state := t.TempDir()
+			t.Setenv(sdcard.LossEnv, t.TempDir())
+			open := func(seid string) error {
+				se, end, err := openSoftSE(state, elementConfig{SEID: seid}, slog.New(slog.DiscardHandler))
+				if err != nil {
+					return err
+				}
+				_, err = se.PowerOn(t.Context())
+				return errors.Join(err, end.Close())
+			}
+			for _, seid := range []string{"soft1", "soft2"} {
+				if err := open(seid); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := damage(filepath.Join(state, elementsDir, "soft1.state")); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if err := open("soft1"); !errors.Is(err, errLostState) {
+					t.Errorf("soft1: %v, want that its state is lost", err)
+				}
+				if err := open("soft2"); err != nil {
+					t.Errorf("soft2: %v", err)
+				}
+			}
+			log := new(logBuffer)
+			if err := judgeLoss(defaultConfig(), state, slog.New(slog.NewTextHandler(log, nil))); err != nil || !strings.Contains(log.String(), "seid=[soft1]") {
+				t.Errorf("the log: %s, %v", log, err)
+			}
+		})
+	}
+}
+
+// An update on trial claims no loss, and renews nothing: it may be what is wrong.
+func TestNoLossOnTrial(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv(sdcard.LossEnv, dir)
+	t.Setenv(sdcard.SlotsEnv, filepath.Join(dir, "slots"))
+	log := slog.New(slog.DiscardHandler)
+	for _, trial := range []bool{true, false} {
+		if err := sdcard.WriteSlots(filepath.Join(dir, "slots"), sdcard.Slots{Trial: trial}); err != nil {
+			t.Fatal(err)
+		}
+		state := t.TempDir()
+		claimLoss(state, "a mistake", log)
+		if l, err := sdcard.ReadLoss(state); (l == nil) != trial || err != nil {
+			t.Errorf("trial %v: %v, %v", trial, l, err)
+		}
+		c := newCard(t, "")
+		if err := os.WriteFile(filepath.Join(state, "credentials.json"), []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, lock, err := openBox(flags{box: c.dir, state: state}, log)
+		if err == nil {
+			lock.Close()
+		}
+		if errors.Is(err, access.ErrRegistry) != trial {
+			t.Errorf("trial %v: %v", trial, err)
 		}
 	}
 }

@@ -24,6 +24,8 @@ import (
 type Loss struct {
 	Time time.Time `json:"time"` // when it was found, by the box's clock
 	Why  string    `json:"why"`
+	// SEs are the software SEs that are lost; empty: all, and the revocations.
+	SEs []string `json:"se,omitempty"`
 }
 
 // LossDir is where the record is kept.
@@ -55,7 +57,7 @@ func RecordLoss(dir string, l Loss) error {
 	if err != nil || old != nil && !old.Time.IsZero() {
 		return err
 	}
-	text, err := json.Marshal(Loss{Time: l.Time.UTC(), Why: l.Why})
+	text, err := json.Marshal(Loss{Time: l.Time.UTC(), Why: l.Why, SEs: l.SEs})
 	if err == nil {
 		err = mkdirSynced(dir)
 	}

@@ -391,23 +391,10 @@ func readRegistry(state string) []byte {
 // keptFile lists the files of the state directory that have to be there.
 const keptFile = "kept"
 
-// The files that are there for good once the TSES has made them. Others come
-// and go.
-var lasting = []string{"server.pem", registryFile, "state.key", elementsDir + "/ledger"}
-
-const (
-	elementsDir    = "elements" // of the software SEs
-	elementsSuffix = ".state"
-	maxElements    = 4096 // more are not looked after
-)
-
-// lasts tells whether a file, by its name in the state directory, is there for
-// good.
-func lasts(name string) bool {
-	dir, base := filepath.Split(name)
-	return slices.Contains(lasting, name) ||
-		dir == elementsDir+"/" && strings.HasSuffix(base, elementsSuffix) && !strings.HasPrefix(base, ".") && !strings.ContainsAny(base, " \t\r\n")
-}
+// lasting are the files that are there for good once the TSES has made them.
+// Others come and go. Whether the state of each software SE is there the TSES
+// finds out by the ledger.
+var lasting = []string{"server.pem", registryFile, "state.key", "elements/ledger"}
 
 // missing tells what a file system that is mounted should have and has not.
 func missing(o Options) (why string, err error) {
@@ -421,7 +408,7 @@ func missing(o Options) (why string, err error) {
 		return "", err
 	}
 	for _, name := range strings.Fields(string(kept)) {
-		if !lasts(name) { // older boxes wrote down all that was there
+		if !slices.Contains(lasting, name) { // older boxes wrote down all that was there
 			continue
 		}
 		if _, err := os.Lstat(filepath.Join(o.State, name)); errors.Is(err, fs.ErrNotExist) {
@@ -439,20 +426,9 @@ func Keep(o Options) error {
 			return err
 		}
 	}
-	names := slices.Clone(lasting)
-	// A directory that is none has no files.
-	if info, err := os.Lstat(filepath.Join(o.State, elementsDir)); err == nil && info.IsDir() {
-		entries, err := os.ReadDir(filepath.Join(o.State, elementsDir))
-		if err != nil {
-			return fmt.Errorf("state directory: %w", err)
-		}
-		for _, e := range entries[:min(len(entries), maxElements)] {
-			names = append(names, elementsDir+"/"+e.Name())
-		}
-	}
-	names = slices.DeleteFunc(names, func(name string) bool {
+	names := slices.DeleteFunc(slices.Clone(lasting), func(name string) bool {
 		_, err := os.Lstat(filepath.Join(o.State, name))
-		return err != nil || !lasts(name)
+		return err != nil
 	})
 	path := filepath.Join(o.Dir, keptFile)
 	text, err := os.ReadFile(path)
@@ -461,8 +437,8 @@ func Keep(o Options) error {
 	}
 	old := strings.Fields(string(text))
 	// What was there once is not forgotten when it goes while the TSES serves.
-	for _, name := range old[:min(len(old), maxElements)] {
-		if lasts(name) {
+	for _, name := range old {
+		if slices.Contains(lasting, name) {
 			names = append(names, name)
 		}
 	}
