@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -154,6 +155,10 @@ func (b *build) say(format string, args ...any) {
 func (b *build) prepare() error {
 	if info, err := os.Stat(b.Output); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is not a file; make an image first, and write it to the card then", b.Output)
+	}
+	if beside := updatePath(b.Output); beside == b.Output {
+		return fmt.Errorf("%s is how the update is called that is written beside the image; give the image another name, such as %s.img",
+			b.Output, strings.TrimSuffix(b.Output, filepath.Ext(b.Output)))
 	}
 	output, err := filepath.Abs(b.Output)
 	if err != nil {

@@ -1,7 +1,9 @@
 package builder
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -65,6 +67,25 @@ func TestConfiguration(t *testing.T) {
 				t.Errorf("error %v, want %q in it", err, tt.want)
 			}
 		})
+	}
+}
+
+// Who ends the check of the configuration is told so, and of one that ends
+// without a word why it ended.
+func TestConfigurationCheckEnds(t *testing.T) {
+	b, err := prepared(t, "# none\n", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	enough := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(enough)
+	if err := b.checkConfiguration(ctx, b.Config); !errors.Is(err, enough) {
+		t.Errorf("interrupted: %v, want %v", err, enough)
+	}
+	b.Repository = filepath.Join(b.Repository, "none")
+	if err := b.checkConfiguration(t.Context(), b.Config); err == nil || !strings.Contains(err.Error(), "-check: ") || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("not started: %v, want the reason", err)
 	}
 }
 
@@ -257,6 +278,10 @@ func TestFailedBuild(t *testing.T) {
 		if err != nil || len(left) > 1 || len(left) == 1 && left[0].Name() != "card.img" {
 			t.Errorf("left in %s: %v, %v", d, left, err)
 		}
+	}
+	o.Output = filepath.Join(dir, "card.update")
+	if _, err := Build(t.Context(), o); err == nil || !strings.Contains(err.Error(), "card.img") {
+		t.Errorf("an image with the update's name: %v, want advice", err)
 	}
 	o.Output = os.DevNull
 	if _, err := Build(t.Context(), o); err == nil || !strings.Contains(err.Error(), "not a file") {

@@ -90,9 +90,15 @@ func (b *build) readConfiguration(ctx context.Context) error {
 func (b *build) checkConfiguration(ctx context.Context, path string) error {
 	var said bytes.Buffer
 	cmd := exec.CommandContext(ctx, "go", "run", "./appliance", "-check", "-config", path)
-	cmd.Dir, cmd.Stderr = b.Repository, &said
+	cmd.Dir, cmd.Stderr, cmd.WaitDelay = b.Repository, &said, grace
 	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		text := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(said.String()), "exit status 1"))
+		if text == "" {
+			return fmt.Errorf("go run ./appliance -check: %w; run it in %s to see why", err, b.Repository)
+		}
 		return errors.New(strings.TrimPrefix(text, "appliance: "))
 	}
 	return nil

@@ -59,16 +59,37 @@ func (o *Owner) CA() string    { return o.authority.CertificatePath() }
 func (o *Owner) Admin() string { return filepath.Join(o.Dir, adminFile) }
 
 // issueAdmin issues the administrator's credential once. An owner who has moved
-// it away does not get another.
-func (o *Owner) issueAdmin() error {
+// it away does not get another. The file of what is being made is there from
+// before it is issued until the credential has its own name: where that is found,
+// or an empty credential, an earlier run did not come to its end, and nobody has
+// what it issued.
+func (o *Owner) issueAdmin() (err error) {
 	entries, err := o.authority.Registry().Entries()
 	if err != nil {
 		return fmt.Errorf("owner: %w", err)
 	}
-	if slices.ContainsFunc(entries, func(e access.Entry) bool { return e.Name == "admin" }) {
+	part := o.Admin() + ".part"
+	_, interrupted := os.Lstat(part)
+	info, missing := os.Lstat(o.Admin())
+	empty := missing == nil && info.Mode().IsRegular() && info.Size() == 0
+	issued := slices.ContainsFunc(entries, func(e access.Entry) bool { return e.Name == "admin" })
+	switch {
+	case issued && missing == nil && !empty:
+		// All but the end of it was done.
+		if interrupted == nil {
+			err = os.Remove(part)
+		}
+		return err
+	case issued && interrupted != nil && !empty:
 		return nil
+	case missing == nil && !empty:
+		return fmt.Errorf("owner: administrator's credential: %w", o.foreignAdmin())
+	case empty:
+		if err := os.Remove(o.Admin()); err != nil {
+			return fmt.Errorf("owner: administrator's credential: %w", err)
+		}
 	}
-	f, err := os.OpenFile(o.Admin(), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("owner: administrator's credential: %w", err)
 	}
@@ -77,10 +98,27 @@ func (o *Owner) issueAdmin() error {
 	if err == nil {
 		_, err = f.Write(text)
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(fmt.Errorf("owner: administrator's credential: %w", err), os.Remove(o.Admin()))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Link(part, o.Admin()) // which replaces nothing
+		switch {
+		case errors.Is(err, fs.ErrExist):
+			err = o.foreignAdmin()
+		case err != nil: // a stick's file system has no links
+			return os.Rename(part, o.Admin())
+		}
+	}
+	if err = errors.Join(err, os.Remove(part)); err != nil {
+		return fmt.Errorf("owner: administrator's credential: %w", err)
 	}
 	return nil
+}
+
+// foreignAdmin says what stands in the credential's way.
+func (o *Owner) foreignAdmin() error {
+	return fmt.Errorf("%s is there, and is not what this CA has issued; move it away", o.Admin())
 }
 
 // revoked are the serial numbers of the owner's revoked credentials.

@@ -1,6 +1,9 @@
 package builder
 
 import (
+	"crypto/tls"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,6 +49,93 @@ func TestOwnerIsMadeOnce(t *testing.T) {
 	}
 	if _, err := os.Stat(o.Admin()); err == nil {
 		t.Error("a credential that was moved away was issued again")
+	}
+}
+
+// A run that was killed on the way to the administrator's credential leaves
+// nothing that keeps the next from issuing it, wherever it was.
+func TestInterruptedOwner(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		issued      bool   // the registry knows of one
+		admin, part string // what the files hold, "-" where there are none
+		want        bool   // that there is a good one afterwards
+	}{
+		{"before it was issued", false, "-", "", true},
+		{"when it was issued", true, "-", "", true},
+		{"in the middle of writing", true, "-", "half", true},
+		{"before the part was removed", true, "good", "good", true},
+		{"an empty one, not issued", false, "", "-", true},
+		{"an empty one, issued", true, "", "-", true},
+		{"moved away", true, "-", "-", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := newOwner(t)
+			good := read(t, o.Admin())
+			if !tt.issued {
+				dir := filepath.Join(t.TempDir(), "owner")
+				if err := os.MkdirAll(filepath.Join(dir, "credentials"), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := access.CreateOwner(dir); err != nil {
+					t.Fatal(err)
+				}
+				o = &Owner{Dir: dir}
+			}
+			for path, text := range map[string]string{o.Admin(): tt.admin, o.Admin() + ".part": tt.part} {
+				var err error
+				switch text {
+				case "-":
+					if err = os.Remove(path); errors.Is(err, fs.ErrNotExist) {
+						err = nil
+					}
+				case "good":
+					err = os.WriteFile(path, []byte(good), 0o600)
+				default:
+					err = os.WriteFile(path, []byte(text), 0o600)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			again, _, err := OpenOwner(o.Dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pair, err := tls.LoadX509KeyPair(again.Admin(), again.Admin())
+			if (err == nil) != tt.want {
+				t.Fatalf("the credential: %v, want it: %v", err, tt.want)
+			}
+			if tt.want && pair.Leaf.CheckSignatureFrom(again.authority.Certificate()) != nil {
+				t.Error("the credential is another CA's")
+			}
+			if _, err := os.Stat(again.Admin() + ".part"); err == nil {
+				t.Error("a part of a credential is left")
+			}
+			if tt.admin == "good" && read(t, again.Admin()) != good {
+				t.Error("a good credential was replaced")
+			}
+		})
+	}
+}
+
+// What somebody has put in the credential's place is not replaced.
+func TestForeignAdmin(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "owner")
+	admin := filepath.Join(dir, adminFile)
+	if err := os.MkdirAll(filepath.Dir(admin), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(admin, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time as the first
+		if _, _, err := OpenOwner(dir); err == nil || !strings.Contains(err.Error(), admin+" is there") {
+			t.Errorf("got %v, want an error that says what to move away", err)
+		}
+	}
+	if got := read(t, admin); got != "mine" {
+		t.Errorf("it is now %q", got)
 	}
 }
 

@@ -20,10 +20,11 @@ import (
 // toolsDir is the module that pins gokrazy's packer. It is one of its own: the
 // programs need nothing of what the packer needs.
 const (
-	toolsDir    = "gokrazy/tools"
-	packerPkg   = "github.com/gokrazy/tools/cmd/gok"
-	instance    = "tses" // in the packer's words: what a card is made from
-	tailOnError = 60     // lines of the packer's that are shown when it fails
+	toolsDir     = "gokrazy/tools"
+	packerModule = "github.com/gokrazy/tools"
+	packerPkg    = packerModule + "/cmd/gok"
+	instance     = "tses" // in the packer's words: what a card is made from
+	tailOnError  = 60     // lines of the packer's that are shown when it fails
 )
 
 func (b *build) compilePacker(ctx context.Context) error {
@@ -31,8 +32,67 @@ func (b *build) compilePacker(ctx context.Context) error {
 	if runtime.GOOS == "windows" {
 		b.packer += ".exe"
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join(b.Repository, toolsDir), "-o", b.packer, packerPkg)
-	return b.run(cmd)
+	tools := filepath.Join(b.Repository, toolsDir)
+	out, err := exec.CommandContext(ctx, "go", "list", "-C", tools, "-f", "{{.Module.Dir}}", packerPkg).Output()
+	if err != nil {
+		return fmt.Errorf("find the packer's sources: %w", err)
+	}
+	mod, err := b.packerSources(strings.TrimSpace(string(out)), tools)
+	if err != nil {
+		return err
+	}
+	return b.run(exec.CommandContext(ctx, "go", "build", "-C", tools, "-modfile", mod, "-trimpath", "-o", b.packer, packerPkg))
+}
+
+// The packer puts the time zone and the public CAs of the machine that makes a
+// card into its root file system, so that two people with the same sources would
+// not have the same card. A box has no use for either: its time is UTC, and it
+// trusts its owner's CA alone. withoutHost takes the place of the packer's files
+// that look for them.
+var withoutHost = map[string]string{
+	"internal/packer/localtime.go": `package packer
+
+func hostLocaltime(string) (string, error) { return "", nil }
+`,
+	"internal/packer/cacerts.go": `package packer
+
+func (pack *Pack) findSystemCertsPEM() (string, error) {
+	return "# None: this box trusts its owner's CA alone.\n", nil
+}
+`,
+}
+
+// packerSources copies the packer with withoutHost, and returns a go.mod that is
+// the one of tools but for the copy. The compiler takes no overlay for what is in
+// the module cache.
+func (b *build) packerSources(from, tools string) (mod string, err error) {
+	to := filepath.Join(b.work, "packer")
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		return "", fmt.Errorf("copy the packer: %w", err)
+	}
+	for name, text := range withoutHost {
+		file := filepath.Join(to, filepath.FromSlash(name))
+		if _, err := os.Stat(file); err != nil {
+			return "", fmt.Errorf("the packer is not the one that this builder knows: %w", err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			return "", err
+		}
+	}
+	mod = filepath.Join(b.work, "packer.mod")
+	for name, file := range map[string]string{"go.mod": mod, "go.sum": filepath.Join(b.work, "packer.sum")} {
+		text, err := os.ReadFile(filepath.Join(tools, name))
+		if err != nil {
+			return "", err
+		}
+		if name == "go.mod" {
+			text = fmt.Appendf(text, "\nreplace %s => %s\n", packerModule, strconv.Quote(to))
+		}
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			return "", err
+		}
+	}
+	return mod, nil
 }
 
 // run runs a program and keeps what it says for the case that it fails.

@@ -41,6 +41,30 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
+// The packer that makes cards reads nothing of the machine that it runs on.
+func TestPackerWithoutHost(t *testing.T) {
+	b := &build{work: t.TempDir()}
+	sources := t.TempDir() // empty
+	if _, err := b.packerSources(sources, filepath.Join(repository, toolsDir)); err == nil || !strings.Contains(err.Error(), "not the one") {
+		t.Errorf("another packer: %v", err)
+	}
+	if os.Getenv("TSES_TEST_ALL") != "1" || testing.Short() {
+		t.Skip("compiles the packer; TSES_TEST_ALL=1 runs it")
+	}
+	b.work, b.Repository = t.TempDir(), repository
+	if err := b.compilePacker(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(b.packer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What it would say of the machine's own, and what it puts there instead.
+	if bytes.Contains(program, []byte("Loading system CA certificates")) || !bytes.Contains(program, []byte("this box trusts its owner's CA alone")) {
+		t.Error("it looks for the public CAs of the machine")
+	}
+}
+
 // copyTree copies the sources. The copies have the time of copying.
 func copyTree(t *testing.T, to string) {
 	t.Helper()
