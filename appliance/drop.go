@@ -89,7 +89,7 @@ func rulesOfCage(c config, f flags) (confine.Rules, error) {
 	if f.config != "" {
 		r.Read = append(r.Read, filepath.Dir(f.config))
 	}
-	for _, env := range []string{sdcard.ClockEnv, sdcard.SlotsEnv} {
+	for _, env := range []string{sdcard.ClockEnv, sdcard.SlotsEnv, sdcard.NetworkEnv} {
 		if file, ok := os.LookupEnv(env); ok {
 			r.Read = append(r.Read, filepath.Dir(file)) // the file is replaced
 		}

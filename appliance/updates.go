@@ -114,5 +114,23 @@ func (u *updates) trial(ctx context.Context) func() error {
 	if err != nil || !s.Trial {
 		return nil
 	}
-	return u.memory.compare(ctx)
+	missing := u.memory.compare(ctx)
+	return func() error { return errors.Join(connected(), missing()) }
+}
+
+// errNotConnected says that nobody can reach the box.
+var errNotConnected = errors.New("the box has no network, and had one when the update came")
+
+// connected tells what keeps clients from the box. Where nobody tells of the
+// network, nothing is known to.
+func connected() error {
+	path, ok := os.LookupEnv(sdcard.NetworkEnv)
+	if !ok {
+		return nil
+	}
+	c, err := sdcard.ReadConnected(path)
+	if err == nil && c == nil {
+		err = errNotConnected
+	}
+	return err
 }

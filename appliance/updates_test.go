@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -111,6 +112,44 @@ func TestMemoryOfRetiredSEs(t *testing.T) {
 			t.Errorf("%s: the log says %q", tt.name, got)
 		}
 	}
+}
+
+// An update that leaves the box without a network is not well, however well it
+// is otherwise: nobody could send the next one.
+func TestTrialWantsTheNetwork(t *testing.T) {
+	dir := t.TempDir()
+	slots, network := filepath.Join(dir, "slots"), filepath.Join(dir, "network")
+	if err := sdcard.WriteSlots(slots, sdcard.Slots{Trial: true}); err != nil {
+		t.Fatal(err)
+	}
+	u := &updates{file: slots, log: slog.New(slog.DiscardHandler), memory: &memory{
+		path: filepath.Join(dir, "before"), grid: grid.New(), log: slog.New(slog.DiscardHandler),
+	}}
+	well := u.trial(t.Context())
+	await := func(want error) {
+		t.Helper()
+		for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			got := well()
+			if want == nil && got == nil || want != nil && errors.Is(got, want) {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("the trial says %v, want %v", got, want)
+			}
+		}
+	}
+	await(nil) // nobody tells of the network
+	t.Setenv(sdcard.NetworkEnv, network)
+	await(errNotConnected)
+	at := &sdcard.Connected{Interface: "eth0", Address: netip.MustParsePrefix("192.168.1.20/24")}
+	if err := sdcard.WriteConnected(network, at); err != nil {
+		t.Fatal(err)
+	}
+	await(nil)
+	if err := os.WriteFile(network, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	await(sdcard.ErrConnected)
 }
 
 // A box whose slots are files takes an update of its owner.

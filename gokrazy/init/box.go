@@ -184,7 +184,9 @@ func (b *box) prepareDaemon() {
 	b.said = &speaker{w: b.out, prefix: "tses: "}
 	b.daemon = &supervise.Daemon{
 		Path: daemonProgram, Args: daemonArgs, Output: b.said, Log: b.log,
-		Env: []string{"TZ=UTC", sdcard.ClockEnv + "=" + sdcard.ClockFile, sdcard.LossEnv + "=" + sdcard.RunDir},
+		Env: []string{
+			"TZ=UTC", sdcard.ClockEnv + "=" + sdcard.ClockFile, sdcard.NetworkEnv + "=" + sdcard.NetworkFile, sdcard.LossEnv + "=" + sdcard.RunDir,
+		},
 	}
 }
 
