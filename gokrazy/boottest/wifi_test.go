@@ -68,6 +68,12 @@ func TestWifi(t *testing.T) {
 	defer again.Close()
 	t.Logf("the second, behind an access point that was gone, after %.1f s", time.Since(m.Began).Seconds())
 	usePIV(ctx, t, again)
+
+	// The air is left when the sessions have ended, and not before.
+	if err := m.PowerButton(ctx); err != nil {
+		t.Fatal(err)
+	}
+	awaitAll(ctx, t, m, `(?s)the power button was pressed.*session ends.*AP-STA-DISCONNECTED`)
 	if strings.Contains(m.Console(), "correct horse battery") {
 		t.Error("the log tells the passphrase")
 	}
@@ -100,7 +106,7 @@ func air(t *testing.T) Options {
 		t.Fatal(err)
 	}
 	files["hostapd.conf"] = initrd.File{Data: readFile(t, "testdata/hostapd.conf")}
-	modules := kernel.Modules(t, "virtio_pci", "virtio_blk", "virtio_net", "squashfs", "ext4", "crc32c_generic", "ccm", "ctr", "cmac", "mac80211_hwsim")
+	modules := kernel.Modules(t, "virtio_pci", "virtio_blk", "virtio_net", "squashfs", "ext4", "crc32c_generic", "gpio_pl061", "gpio_keys", "evdev", "ccm", "ctr", "cmac", "mac80211_hwsim")
 	for i, file := range modules {
 		files[fmt.Sprintf("modules/%02d-%s", i, filepath.Base(file))] = initrd.File{Data: readFile(t, file)}
 	}

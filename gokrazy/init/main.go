@@ -92,9 +92,14 @@ func start(out *sink, logger *slog.Logger, slots *trial.Card, dog *watchdog, but
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	b.running.Go(func() { b.clock.Run(ctx) })
-	b.running.Go(func() { b.runNetwork(ctx) })
+	// Sessions that end in good order need the network until they have.
+	served, disconnect := context.WithCancel(context.Background())
+	b.running.Go(func() { b.runNetwork(served) })
 	b.running.Go(func() { b.tendDevices(ctx) })
-	b.running.Go(func() { b.daemon.Run(ctx) })
+	b.running.Go(func() {
+		defer disconnect()
+		b.daemon.Run(ctx)
+	})
 	b.running.Go(func() { b.keepState(ctx) })
 	if updates != nil {
 		b.running.Go(func() { updates.Run(ctx) })
