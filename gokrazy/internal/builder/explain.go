@@ -11,6 +11,10 @@ func (r *Result) Explain(w io.Writer) {
 	if r.NewOwner {
 		fmt.Fprintf(w, "\n%s is new: it makes you the owner of this box. Keep it safe, and a copy of it.\n", r.Owner.Dir)
 	}
+	way := "with a network cable"
+	if r.Wifi != "" {
+		way = fmt.Sprintf("where the Wi-Fi network %q is heard", r.Wifi)
+	}
 	fmt.Fprintf(w, `
 %[1]s
   size     %[2]d bytes
@@ -23,7 +27,7 @@ content is lost, then remove the file:
   macOS    diskutil list shows the card; diskutil unmountDisk diskN; sudo dd if=%[1]s of=/dev/rdiskN bs=4m
   Windows  Raspberry Pi Imager: Choose OS, Use custom, %[1]s; then answer No to its customisation
 
-Put it in the Raspberry Pi with a network cable, switch it on, and connect:
+Put it in the Raspberry Pi %[10]s, switch it on, and connect:
   export RACS_SERVER=%[4]s.local:%[5]s RACS_CA=%[6]s RACS_CRED=%[7]s
   go run ./cmd/racs list
   go run ./cmd/racs apdu %[9]s 00A4040005A000000308
@@ -32,5 +36,5 @@ If %[4]s.local is not found, use the address that your router shows and say whom
 
 Where %[4]s runs already it takes the same without a new card, and keeps its state:
   go run ./cmd/racs update %[8]s
-`, r.Output, Size, r.SHA256, r.Name, r.Port, r.Owner.CA(), r.Owner.Admin(), r.Update, r.SEID)
+`, r.Output, Size, r.SHA256, r.Name, r.Port, r.Owner.CA(), r.Owner.Admin(), r.Update, r.SEID, way)
 }

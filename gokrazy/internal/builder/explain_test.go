@@ -18,6 +18,7 @@ func TestExplain(t *testing.T) {
 		"owner is new", "SHA-256  5a5a\n", "of=/dev/sdX", "of=/dev/rdiskN", "Raspberry Pi Imager",
 		"export RACS_SERVER=tses-0001.local:7000 RACS_CA=" + b.result.Owner.CA() + " RACS_CRED=" + b.result.Owner.Admin() + "\n",
 		"racs apdu sim1 00A4", "-name tses-0001.local", "racs update card.update\n",
+		"Raspberry Pi with a network cable,",
 	} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("it does not say %q:\n%s", want, said.String())
@@ -25,5 +26,11 @@ func TestExplain(t *testing.T) {
 	}
 	if strings.Contains(said.String(), "%!") {
 		t.Errorf("it is not formatted:\n%s", said.String())
+	}
+	b.result.Wifi = "lab"
+	said.Reset()
+	b.result.Explain(&said)
+	if want := `Raspberry Pi where the Wi-Fi network "lab" is heard,`; !strings.Contains(said.String(), want) {
+		t.Errorf("it does not say %q:\n%s", want, said.String())
 	}
 }

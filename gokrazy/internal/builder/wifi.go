@@ -56,7 +56,7 @@ func (b *build) wifi() error {
 			return err
 		}
 	}
-	b.config.wifiFirmware = f.files
+	b.config.wifiFirmware, b.result.Wifi = f.files, b.config.Network.Wifi.SSID
 	return nil
 }
 
