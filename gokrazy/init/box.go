@@ -104,17 +104,13 @@ func (b *box) permOptions() perm.Options {
 	}
 }
 
-// trialEnv is what the init that starts an update leaves behind for it (package
-// trial). It tells of a trial where nothing is known of the slots.
-const trialEnv = "TSES_TRIAL_GUARD"
-
 // onTrial tells whether this is the one start of an update, which another root
 // file system follows unless it is well.
 func (b *box) onTrial() bool {
 	if b.slots != nil {
 		return b.slots.Trial()
 	}
-	return os.Getenv(trialEnv) != ""
+	return os.Getenv(trial.GuardEnv) != "" // nothing is known of the slots
 }
 
 // prepareStorage makes /perm usable and begins to log there.

@@ -430,7 +430,7 @@ func TestOnTrial(t *testing.T) {
 		{"nothing is known", nil, "", false},
 		{"nothing is known but the guard", nil, "17", true},
 	} {
-		t.Setenv(trialEnv, tt.env)
+		t.Setenv(trial.GuardEnv, tt.env)
 		b := &box{slots: tt.slots}
 		if got := b.permOptions().Trial; got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)

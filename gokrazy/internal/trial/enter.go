@@ -27,8 +27,11 @@ import (
 const (
 	initPath   = "/gokrazy/init"
 	mountPoint = "/tmp" // on the read-only root; nothing is mounted there yet
-	guardEnv   = "TSES_TRIAL_GUARD"
 )
+
+// GuardEnv is the environment variable that an update's init has on its one
+// start on trial: the number of the process that guards it.
+const GuardEnv = "TSES_TRIAL_GUARD"
 
 // Enter is the first thing that init does, before it mounts or starts anything.
 // If an update waits to be tried, it does not come back: the process becomes the
@@ -148,7 +151,7 @@ func (c *Card) become(log *slog.Logger) error {
 	}
 	err = moveInto(mountPoint)
 	if err == nil {
-		env := append(os.Environ(), guardEnv+"="+strconv.Itoa(g.Pid))
+		env := append(os.Environ(), GuardEnv+"="+strconv.Itoa(g.Pid))
 		err = fmt.Errorf("exec: %w", unix.Exec(initPath, []string{initPath}, env))
 	}
 	// Half of the way there is nothing to go on with, and nothing to lose.

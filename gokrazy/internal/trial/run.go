@@ -190,7 +190,7 @@ func (w *Watch) confirm() error {
 	}
 	w.confirmed, w.boot.pending = true, true
 	w.Log.Info("update: it is well and will run from now on", "slot", w.Card.Running.String())
-	if pid, err := strconv.Atoi(os.Getenv(guardEnv)); err == nil {
+	if pid, err := strconv.Atoi(os.Getenv(GuardEnv)); err == nil {
 		if err := endGuard(pid, guardPatience); err != nil {
 			w.Log.Error("update: the guard of the trial", "err", err)
 		}

@@ -611,7 +611,7 @@ func TestGuardIsGoneBeforeTheBootPartitionChanges(t *testing.T) {
 	w := newWorld(t, slots.B, slots.A)
 	w.install(slots.B, newer(t))
 	pid := startGuardProcess(t, w.watch.Card.devices[bootPartition])
-	t.Setenv(guardEnv, strconv.Itoa(pid))
+	t.Setenv(GuardEnv, strconv.Itoa(pid))
 	w.watch.change = func(boot, p *slots.Partition, h *update.Header, s slots.Slot) (bool, error) {
 		if err := unix.Kill(pid, 0); !errors.Is(err, unix.ESRCH) {
 			t.Errorf("it is still there: %v", err)
