@@ -75,12 +75,18 @@ func (c Config) serve(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	// Whatever is waited for ends with the context.
+	woken := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer close(woken)
 		if err := conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
 			conn.Close()
 		}
 	})
-	defer stop()
+	defer func() {
+		if !stop() {
+			<-woken
+		}
+	}()
 	var buf [maxPacket]byte
 	for {
 		for packet := r.due(time.Now()); packet != nil; packet = r.due(time.Now()) {

@@ -60,7 +60,7 @@ func TestCable(t *testing.T) {
 	if !ownNetwork(t) {
 		return
 	}
-	const soon = 6 * time.Second
+	const soon = 15 * time.Second
 	here := routerOf(t, "10.9.0")
 	given := start(t, Config{Resolv: filepath.Join(t.TempDir(), "resolv.conf")})
 	first := next(t, given, 30*time.Second)
@@ -87,7 +87,7 @@ func TestCable(t *testing.T) {
 		t.Errorf("without an adapter: %+v", s)
 	}
 	routerOf(t, "10.8.0")
-	s := next(t, given, 2*soon)
+	s := next(t, given, soon)
 	if !netip.MustParsePrefix("10.8.0.0/24").Contains(s.Address.Addr()) || s.Gateway != netip.MustParseAddr("10.8.0.1") {
 		t.Errorf("in another network: got %+v", s)
 	}
@@ -104,7 +104,7 @@ func TestStaticCable(t *testing.T) {
 		Resolv: filepath.Join(t.TempDir(), "resolv.conf"),
 	}
 	given := start(t, c)
-	const soon = 5 * time.Second
+	const soon = 15 * time.Second
 	for range 2 {
 		here := routerOf(t, "10.9.0")
 		if s := next(t, given, soon); s.Address != c.Address {

@@ -66,18 +66,23 @@ func run(t *testing.T, name string, args ...string) {
 
 // router starts a DHCP server at the other end of interface eth7. It is in a
 // network namespace of its own, as another machine would be.
-func router(t *testing.T) { routerOf(t, "10.9.0") }
+func router(t *testing.T) machine { return routerOf(t, "10.9.0") }
 
-// routerOf is router for the network with the given first three numbers. It
-// returns its process, by which its network can be entered.
-func routerOf(t *testing.T, net string) *os.Process {
+// machine is one that is at the other end.
+type machine struct {
+	pid    int
+	leases string // the file of its DHCP server
+}
+
+// routerOf is router for the network with the given first three numbers.
+func routerOf(t *testing.T, net string) machine {
 	t.Helper()
-	dir := t.TempDir()
+	leases := filepath.Join(t.TempDir(), "leases")
 	script := fmt.Sprintf(`until ip link show peer7 >/dev/null 2>&1; do sleep 0.05; done
 ip addr add NET.1/24 dev peer7; ip link set peer7 up; ip link set lo up
 exec dnsmasq --no-daemon --conf-file=/dev/null --port=0 --interface=peer7 --dhcp-leasefile=%s --pid-file= --log-dhcp \
   --dhcp-range=NET.50,NET.60,2m --dhcp-option=option:router,NET.1 --dhcp-option=option:dns-server,NET.2 \
-  --dhcp-option=option:ntp-server,NET.3 --dhcp-option-force=58,6`, filepath.Join(dir, "leases"))
+  --dhcp-option=option:ntp-server,NET.3 --dhcp-option-force=58,6`, leases)
 	script = strings.ReplaceAll(script, "NET", net)
 	cmd := exec.Command("sh", "-c", script)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
@@ -88,13 +93,26 @@ exec dnsmasq --no-daemon --conf-file=/dev/null --port=0 --interface=peer7 --dhcp
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	run(t, "ip", "link", "add", "eth7", "type", "veth", "peer", "name", "peer7")
 	run(t, "ip", "link", "set", "peer7", "netns", fmt.Sprint(cmd.Process.Pid))
-	return cmd.Process
+	return machine{cmd.Process.Pid, leases}
 }
 
 // inNetworkOf runs a command at the other end of the cable.
-func inNetworkOf(t *testing.T, p *os.Process, args ...string) {
+func inNetworkOf(t *testing.T, m machine, args ...string) {
 	t.Helper()
-	run(t, "nsenter", append([]string{"-t", fmt.Sprint(p.Pid), "-n"}, args...)...)
+	run(t, "nsenter", append([]string{"-t", fmt.Sprint(m.pid), "-n"}, args...)...)
+}
+
+// expires is when the server takes its only address back.
+func (m machine) expires(t *testing.T) (at int64) {
+	t.Helper()
+	text, err := os.ReadFile(m.leases)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscan(string(text), &at); err != nil {
+		t.Fatalf("leases: %v\n%s", err, text)
+	}
+	return at
 }
 
 // start runs the network and returns what it was given, each time.
@@ -165,7 +183,7 @@ func TestDHCP(t *testing.T) {
 	resolv := filepath.Join(t.TempDir(), "resolv.conf")
 	given := start(t, Config{Resolv: resolv}) // before there is an interface
 	time.Sleep(200 * time.Millisecond)
-	router(t)
+	server := router(t)
 	first := next(t, given, 30*time.Second)
 	if first.Gateway != netip.MustParseAddr("10.9.0.1") || !slices.Equal(first.NTP, []netip.Addr{netip.MustParseAddr("10.9.0.3")}) {
 		t.Errorf("got %+v", first)
@@ -174,10 +192,14 @@ func TestDHCP(t *testing.T) {
 	if b, err := os.ReadFile(resolv); string(b) != "nameserver 10.9.0.2\n" {
 		t.Errorf("DNS servers: %q, %v", b, err)
 	}
+	expires := server.expires(t)
 	select {
 	case again := <-given: // T1 is 6 s
 		t.Errorf("a renewal that changed nothing is told: %+v", again)
 	case <-time.After(10 * time.Second):
+	}
+	if again := server.expires(t); again <= expires {
+		t.Error("the lease is not renewed")
 	}
 	checkInterface(t, first.Address.String())
 }
