@@ -270,16 +270,17 @@ func TestBadClients(t *testing.T) {
 // One that begins an update and says nothing more keeps others out for the idle
 // time, not for ever.
 func TestOneAtATime(t *testing.T) {
-	w := newWorld(t, func(w *world, o *stptest.Options) { o.Limits.Idle = 400 * time.Millisecond })
+	w := newWorld(t, func(w *world, o *stptest.Options) { o.Limits.Idle = 2 * time.Second })
 	all, err := io.ReadAll(w.bundle(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
+	second := w.bundle(nil) // which takes its time
 	silent := w.begin("PUT {}\n" + string(all[:1000]))
 	if got, err := io.ReadAll(io.LimitReader(silent, 3)); string(got) != "GO\n" {
 		t.Fatalf("got %q, %v", got, err)
 	}
-	if _, _, err := w.put(update.Asked{}, w.bundle(nil)); err == nil || !strings.Contains(err.Error(), "another update is under way") {
+	if _, _, err := w.put(update.Asked{}, second); err == nil || !strings.Contains(err.Error(), "another update is under way") {
 		t.Errorf("a second one: %v", err)
 	}
 	rest, err := io.ReadAll(silent)
