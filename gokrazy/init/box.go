@@ -37,6 +37,7 @@ type box struct {
 	loss   *sdcard.Loss // of the state, that the owner has not accepted; nil: none
 	clock  *clock.Clock
 	daemon *supervise.Daemon
+	busy   func() bool // tells of the boot partition being overwritten; nil: it never is
 	began  time.Time
 
 	restart chan string // why the box is to restart

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -283,6 +284,46 @@ func TestWatchdogIsFed(t *testing.T) {
 			t.Errorf("fed first after %v, then with pauses of up to %v", first, f.pause())
 		}
 	})
+}
+
+// A boot partition that is being overwritten has more time, and not for ever. So
+// long the watchdog is fed.
+func TestOverwritingHasTime(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		busy, want time.Duration
+	}{
+		{"not", 0, downTime},
+		{"short", downTime / 2, downTime},
+		{"long", 3 * downTime, 3 * downTime},
+		{"for ever", time.Hour, downTime + overwriteTime},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &feeds{t: t}
+				log := slog.New(slog.DiscardHandler)
+				b := &box{dog: newWatchdog(f.keepAlive, log), daemon: &supervise.Daemon{}, log: log}
+				ctx, cancel := context.WithCancel(t.Context())
+				unwell := b.guard(ctx)
+				time.Sleep(time.Minute)
+				began := time.Now()
+				b.busy = func() bool { return time.Since(began) < tt.busy }
+				cancel()
+				if b.await(make(chan struct{})) {
+					t.Error("something has ended")
+				}
+				if took := time.Since(began); took < tt.want || took > tt.want+2*time.Second {
+					t.Errorf("waited %v, want %v", took, tt.want)
+				}
+				synctest.Wait()
+				if last := time.Since(f.at[len(f.at)-1]); last > 2*feedEvery || f.pause() > 2*feedEvery {
+					t.Errorf("last fed %v ago, with pauses of up to %v", last, f.pause())
+				}
+				<-unwell
+				time.Sleep(overwriteTime + 2*downTime)
+			})
+		})
+	}
 }
 
 // A start that does not end is ended by the watchdog.

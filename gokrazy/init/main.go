@@ -102,6 +102,7 @@ func start(out *sink, logger *slog.Logger, slots *trial.Card, dog *watchdog, but
 	})
 	b.running.Go(func() { b.keepState(ctx) })
 	if updates != nil {
+		b.busy = updates.Overwriting
 		b.running.Go(func() { updates.Run(ctx) })
 	}
 	unwell := b.guard(ctx)
@@ -141,6 +142,29 @@ func (b *box) awaitEnd(buttons *buttons, unwell <-chan struct{}) (how int, why s
 // by default and is killed after 40 s.
 const downTime = 50 * time.Second
 
+// overwriteTime is how much longer a boot partition may take that is being
+// overwritten. A box that ends in the middle does not start any more.
+const overwriteTime = 5 * time.Minute
+
+// overwriting tells whether it is.
+func (b *box) overwriting() bool { return b.busy != nil && b.busy() }
+
+// await waits until all has ended, and tells whether it has.
+func (b *box) await(ended <-chan struct{}) bool {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for began := time.Now(); ; {
+		select {
+		case <-ended:
+			return true
+		case now := <-tick.C:
+			if took := now.Sub(began); took > downTime+overwriteTime || took > downTime && !b.overwriting() {
+				return false
+			}
+		}
+	}
+}
+
 // end waits until all has ended, puts what is in memory on the card, and
 // switches off or restarts.
 func (b *box) end(how int) {
@@ -149,10 +173,8 @@ func (b *box) end(how int) {
 		defer close(ended)
 		b.running.Wait()
 	}()
-	select {
-	case <-ended:
-	case <-time.After(downTime):
-		b.log.Error("not all has ended in time", "after", downTime)
+	if !b.await(ended) {
+		b.log.Error("not all has ended in time")
 	}
 	b.said.flush()
 	b.log.Info("switching off", "uptime", time.Since(b.began).Round(time.Second))

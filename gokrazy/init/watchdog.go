@@ -133,7 +133,11 @@ func (b *box) guard(ctx context.Context) (unwell <-chan struct{}) {
 			<-tick.C
 		}
 		close(gone)
-		for end := time.Now().Add(downTime + 10*time.Second); time.Now().Before(end); <-tick.C {
+		const rest = 10 * time.Second
+		for down := time.Now(); ; <-tick.C {
+			if took := time.Since(down); took > downTime+overwriteTime+rest || took > downTime+rest && !b.overwriting() {
+				return
+			}
 			b.dog.feed()
 		}
 	}()

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
@@ -40,6 +41,8 @@ type Watch struct {
 	starts    int       // how often it had been started then
 	left      []byte    // the head of an update that this start has found armed, nil for none
 	boot      bootChange
+
+	overwriting atomic.Bool // the boot partition is, or is overwritten in part
 
 	change func(boot, p *slots.Partition, h *update.Header, s slots.Slot) (bool, error) // another in tests
 }
@@ -127,23 +130,32 @@ func (w *Watch) sayLast() {
 }
 
 // Run confirms a trial, or ends it, and restarts the box when an update waits,
-// until the context is done.
+// until the context is done. A boot partition that is overwritten by then is
+// overwritten to the end, as long as the caller can wait: a box that is switched
+// off in the middle does not start any more.
 func (w *Watch) Run(ctx context.Context) {
 	misbehave(ctx)
 	began := time.Now()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	for {
+	for done := ctx.Done(); ; {
 		select {
-		case <-ctx.Done():
-			return
+		case <-done:
+			done = nil
 		case <-tick.C:
+			if !w.step(time.Now(), began) {
+				return
+			}
 		}
-		if !w.step(time.Now(), began) {
+		if done == nil && !w.Overwriting() {
 			return
 		}
 	}
 }
+
+// Overwriting tells whether the boot partition is being overwritten, or is
+// overwritten in part.
+func (w *Watch) Overwriting() bool { return w.overwriting.Load() }
 
 // step looks once, and tells whether to look on.
 func (w *Watch) step(now, began time.Time) bool {
@@ -226,8 +238,10 @@ func (w *Watch) completeBoot(now time.Time) bool {
 // it is none that this card can have and the card's own stays. What was begun is
 // tried again and again, since it can do no more harm than has been done.
 func (w *Watch) changeBoot(now time.Time) bool {
+	w.overwriting.Store(true)
 	written, err := w.tryBoot()
 	w.boot.written = w.boot.written || written
+	w.overwriting.Store(err != nil && w.boot.written)
 	if err == nil {
 		return true
 	}

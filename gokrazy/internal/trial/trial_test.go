@@ -5,6 +5,7 @@ package trial
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -21,6 +22,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -502,6 +504,41 @@ func TestBootPartitionChangeFailsAtTheLastSync(t *testing.T) {
 	if len(w.restarts) != 1 || calls != 2 {
 		t.Errorf("restarts %q after %d tries, want one after two", w.restarts, calls)
 	}
+}
+
+// A boot partition that is overwritten in part is overwritten to the end before
+// Run ends, for a box that goes down.
+func TestOverwritingIsNotLeft(t *testing.T) {
+	w, calls := newWorld(t, slots.B, slots.A), 0
+	w.install(slots.B, newer(t))
+	w.watch.change = failing{{true, errCard}, {true, errCard}}.change(&calls)
+	if err := w.watch.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	w.well = true
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			w.watch.Run(ctx)
+		}()
+		for !w.watch.Overwriting() {
+			time.Sleep(pollEvery)
+		}
+		cancel()
+		synctest.Wait()
+		select {
+		case <-ended:
+			t.Fatal("it was left overwritten in part")
+		default:
+		}
+		<-ended
+		if w.watch.Overwriting() || calls != 3 || !w.hasNewer() {
+			t.Errorf("overwriting %v after %d tries, changed %v", w.watch.Overwriting(), calls, w.hasNewer())
+		}
+	})
 }
 
 // An update that waits and could not be taken away is not what the box restarts
