@@ -320,7 +320,12 @@ func (c *Client) fail(reason error) {
 	first := c.err == nil
 	if first {
 		c.err = reason
-		unknown := fmt.Errorf("%w; %w", reason, ErrOutcomeUnknown)
+		unknown := reason
+		// A server that does not let the client in, which with TLS 1.3 the client
+		// hears behind its first request, has not read that.
+		if handshake := new(HandshakeError); !errors.As(reason, &handshake) {
+			unknown = fmt.Errorf("%w; %w", reason, ErrOutcomeUnknown)
+		}
 		for _, call := range c.sent {
 			call.done <- result{err: unknown}
 			<-c.slots
