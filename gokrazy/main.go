@@ -69,8 +69,8 @@
 // Who can write to the card: owns the box. Nothing on a Raspberry Pi 3 or 4
 // verifies what it boots.
 //
-// A revocation in the owner's directory gets on the cards that are made after
-// it.
+// A revocation in the owner's directory gets on the cards, and with the updates
+// to the boxes, that are made after it.
 package main
 
 import (
