@@ -27,9 +27,10 @@ const (
 
 // heart tells a supervisor that this TSES serves, by a byte in a pipe each time
 // that it has convinced itself: it connects to its own listener, sees its own
-// certificate, on a box with a chain that the owner's clients take, is refused for want of a credential, and the inventory answers.
-// A process whose main loop hangs, or that is out of file descriptors, has no
-// heartbeat however alive it is otherwise.
+// certificate, on a box with a chain that the owner's clients take, is refused
+// for want of a credential, and the inventory answers. A process whose main loop
+// hangs, or that is out of file descriptors, has no heartbeat however alive it is
+// otherwise.
 type heart struct {
 	addr  string // of the listener
 	cert  func() (*tls.Certificate, error)

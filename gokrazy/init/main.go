@@ -3,16 +3,18 @@
 // Command init is the first process of the SD card. It mounts what there is to
 // mount, sees to /perm, the clock and the network, and keeps one process
 // running, the TSES. There is nothing else: no shell, no other service, and of
-// its own sockets none that takes anything but the answers of DHCP and NTP, and
-// questions for the box's name by mDNS.
+// its own sockets none that takes anything but the answers of DHCP and NTP,
+// questions for the box's name by mDNS, and the handshake of Wi-Fi. Whoever is in
+// the same network can send to these: what reads them is this project's own but
+// for dns/dnsmessage and beevik/ntp, and fuzzed.
 //
 // # Watchdog
 //
 // The machine's hardware watchdog is fed for the few minutes that the start may
 // take, and then only while the TSES has a heartbeat, or had one a few minutes
-// ago. A TSES that hangs is killed and started again;
-// where that does not help, init restarts the machine in good order; and where
-// init itself hangs, the watchdog does.
+// ago. A TSES that hangs is killed and started again; where that does not help,
+// init restarts the machine in good order; and where init itself hangs, the
+// watchdog does.
 //
 // # Updates
 //
