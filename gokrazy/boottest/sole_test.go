@@ -2,9 +2,14 @@ package boottest
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cloud-of-se/tses/gokrazy/internal/builder"
+	"github.com/cloud-of-se/tses/stp/racs"
 )
 
 // What runs on the box, and what can be spoken to, is what has to be there and
@@ -51,10 +56,39 @@ func TestSole(t *testing.T) {
 			t.Errorf("%s is %s, want it to be for the TSES alone", path, mode)
 		}
 	}
+	strangers(ctx, t, m)
 	taken := r.memory["MemTotal"] - r.memory["MemAvailable"]
 	if taken <= 0 {
 		t.Errorf("memory: %v", r.memory)
 	}
 	t.Logf("processes %d, TCP sockets that listen 1, resident memory of the processes %.1f MiB, of the whole box %.1f MiB",
 		len(r.processes), float64(rss)/1024, float64(taken)/1024)
+}
+
+// strangers try to use a new box: with the credential of another owner, and
+// with none. Nobody can use it but its owner.
+func strangers(ctx context.Context, t *testing.T, m *Machine) {
+	t.Helper()
+	cas, err := racs.LoadCA(m.card.Owner.CA())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _, err := builder.OpenOwner(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	another, err := racs.LoadCredential(other.Admin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, credential := range map[string]tls.Certificate{"another owner": another, "nobody": {}} {
+		client, err := racs.Dial(ctx, m.Addr(), racs.ClientConfig(cas, credential, m.card.Name+".local"), racs.Options{})
+		if err == nil {
+			t.Errorf("%s is let in", name)
+			err = client.Close()
+		}
+		if refused := new(racs.HandshakeError); !errors.As(err, &refused) {
+			t.Errorf("%s: %v, want that the server refuses", name, err)
+		}
+	}
 }
