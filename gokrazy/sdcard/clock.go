@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -21,15 +20,7 @@ const (
 
 // WriteClockState tells the TSES of it by a file, which is replaced as a whole.
 func WriteClockState(path string, s ClockState) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("state of the clock: %w", err)
-	}
-	tmp := path + ".tmp"
-	err := os.WriteFile(tmp, []byte(s+"\n"), 0o644)
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
+	if err := replace(path, []byte(s+"\n")); err != nil {
 		return fmt.Errorf("state of the clock: %w", err)
 	}
 	return nil

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
 )
 
 // NetworkFile tells the TSES how the box is connected. It is replaced when that
@@ -35,13 +34,7 @@ func WriteConnected(path string, c *Connected) error {
 	}
 	text, err := json.Marshal(c)
 	if err == nil {
-		err = os.MkdirAll(filepath.Dir(path), 0o755)
-	}
-	if err == nil {
-		err = os.WriteFile(path+".tmp", append(text, '\n'), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(path+".tmp", path)
+		err = replace(path, append(text, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("state of the network: %w", err)

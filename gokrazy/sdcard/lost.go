@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/cloud-of-se/tses/gokrazy/internal/durable"
 )
 
 // Loss is that a box has lost what it kept on /perm: keys and counters of its
@@ -59,10 +61,10 @@ func RecordLoss(dir string, l Loss) error {
 	}
 	text, err := json.Marshal(Loss{Time: l.Time.UTC(), Why: l.Why, SEs: l.SEs})
 	if err == nil {
-		err = mkdirSynced(dir)
+		err = durable.Mkdir(dir, 0o755)
 	}
 	if err == nil {
-		err = writeSynced(filepath.Join(dir, LostFile), append(text, '\n'))
+		err = durable.Write(filepath.Join(dir, LostFile), append(text, '\n'), 0o644)
 	}
 	if err != nil {
 		return fmt.Errorf("record of the lost state: %w", err)
@@ -102,55 +104,10 @@ func RemoveLoss(dir string) error {
 		return nil
 	}
 	if err == nil {
-		err = syncDir(dir)
+		err = durable.SyncDir(dir)
 	}
 	if err != nil {
 		return fmt.Errorf("record of the lost state: %w", err)
 	}
 	return nil
-}
-
-// mkdirSynced makes a directory that is there after a power cut.
-func mkdirSynced(dir string) error {
-	err := os.Mkdir(dir, 0o755)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if errors.Is(err, fs.ErrNotExist) { // in a place that is made anew at every start
-		return os.MkdirAll(dir, 0o755)
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(dir))
-}
-
-// writeSynced replaces a file so that a power cut leaves the old or the new one.
-func writeSynced(path string, text []byte) error {
-	if err := os.Remove(path + ".tmp"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

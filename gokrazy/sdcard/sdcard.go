@@ -6,6 +6,11 @@
 // [RunDir] and by the environment; the TSES answers by its heartbeat alone.
 package sdcard
 
+import (
+	"os"
+	"path/filepath"
+)
+
 // Where things are on the box.
 const (
 	EtcDir   = "/etc/tses"  // what the card brings: configuration, identity, trust; read-only
@@ -41,3 +46,15 @@ const (
 	LabelNew  = "perm"
 	LabelUsed = "perm-in-use"
 )
+
+// replace replaces a file in [RunDir] as a whole, for whoever reads it at that
+// moment. It lasts until the next start, and is not synced.
+func replace(path string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".tmp", text, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(path+".tmp", path)
+}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 )
 
 // SlotsFile tells the TSES how the two root file systems stand. The first
@@ -26,13 +25,7 @@ type Slots struct {
 func WriteSlots(path string, s Slots) error {
 	text, err := json.Marshal(s)
 	if err == nil {
-		err = os.MkdirAll(filepath.Dir(path), 0o755)
-	}
-	if err == nil {
-		err = os.WriteFile(path+".tmp", append(text, '\n'), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(path+".tmp", path)
+		err = replace(path, append(text, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("state of the slots: %w", err)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cloud-of-se/tses/gokrazy/internal/durable"
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
 
@@ -71,5 +72,5 @@ func Keep(o Options) error {
 	if slices.Equal(old, names) {
 		return nil
 	}
-	return writeSynced(path, []byte(strings.Join(names, "\n")+"\n"), 0o644)
+	return durable.Write(path, []byte(strings.Join(names, "\n")+"\n"), 0o644)
 }

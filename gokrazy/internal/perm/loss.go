@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/cloud-of-se/tses/gokrazy/internal/durable"
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
 
@@ -27,7 +28,7 @@ func settle(v Volume, o Options, why string) (*sdcard.Loss, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := mkdirSynced(o.State); err != nil {
+	if err := durable.Mkdir(o.State, 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	if err := o.step(); err != nil {
@@ -131,17 +132,17 @@ func (o Options) accept(loss sdcard.Loss) error {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(os.Rename(o.State, aside), syncDir(o.Dir), o.step()); err != nil {
+		if err := errors.Join(os.Rename(o.State, aside), durable.SyncDir(o.Dir), o.step()); err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(mkdirSynced(o.State), o.step()); err != nil {
+	if err := errors.Join(durable.Mkdir(o.State, 0o700), o.step()); err != nil {
 		return err
 	}
 	path := filepath.Join(o.State, registryFile)
 	if registry := readRegistry(aside); registry != nil {
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-			if err := errors.Join(writeSynced(path, registry, 0o600), o.step()); err != nil {
+			if err := errors.Join(durable.Write(path, registry, 0o600), o.step()); err != nil {
 				return err
 			}
 		}
@@ -149,7 +150,7 @@ func (o Options) accept(loss sdcard.Loss) error {
 	if err := os.Remove(filepath.Join(o.Dir, keptFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := errors.Join(syncDir(o.Dir), o.step()); err != nil {
+	if err := errors.Join(durable.SyncDir(o.Dir), o.step()); err != nil {
 		return err
 	}
 	return errors.Join(sdcard.RemoveLoss(o.Loss), o.step())
