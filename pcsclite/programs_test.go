@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"github.com/cloud-of-se/tses/drivers/softse"
 	"github.com/cloud-of-se/tses/drivers/softse/applet"
 	"github.com/cloud-of-se/tses/drivers/softse/piv"
+	"github.com/cloud-of-se/tses/internal/needs"
 	"github.com/cloud-of-se/tses/pcsclite"
 	"github.com/cloud-of-se/tses/pcsclite/pcsctest"
 )
@@ -94,9 +94,7 @@ func TestProgramsOnPIV(t *testing.T) {
 
 func TestGoPIV(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("TSES_TEST_ALL") != "1" {
-		t.Skip("go-piv's tests take ten seconds, and a minute on a busy machine; TSES_TEST_ALL=1 runs them")
-	}
+	needs.Asked(t, "go-piv's tests take ten seconds, and a minute on a busy machine")
 	se, err := softse.New(softse.Opts{Name: "soft1", Packages: []applet.Package{piv.Package()}})
 	if err != nil {
 		t.Fatal(err)

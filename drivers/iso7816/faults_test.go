@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
-	"os"
 	"testing"
 	"testing/synctest"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/cloud-of-se/tses/drivers/driverstest/cardsim"
 	shared "github.com/cloud-of-se/tses/drivers/driverstest/ordeal"
 	"github.com/cloud-of-se/tses/drivers/iso7816"
+	"github.com/cloud-of-se/tses/internal/needs"
 )
 
 // ordeal is random commands under random faults on one link.
@@ -49,7 +49,7 @@ func TestNothingWrong(t *testing.T) {
 	switch {
 	case testing.Short() || raceEnabled:
 		total = 2000
-	case os.Getenv("TSES_TEST_ALL") == "1":
+	case needs.All():
 		total = 100000
 	}
 	links := []ordeal{

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/cloud-of-se/tses/gokrazy/internal/builder"
+	"github.com/cloud-of-se/tses/internal/needs"
 )
 
 // Card is an image, its box and the owner.
@@ -31,13 +32,11 @@ type Shared struct {
 	err  error
 }
 
-// Card makes the card when the first test asks for it. In short tests, and
-// without QEMU, the test is skipped.
+// Card makes the card when the first test asks for it. The test is skipped
+// unless everything is asked for; without QEMU it then fails.
 func (s *Shared) Card(ctx context.Context, t testing.TB) *Card {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("boots a machine")
-	}
+	needs.Asked(t, "boots an emulated machine")
 	program(t)
 	s.once.Do(func() {
 		if s.dir, s.err = os.MkdirTemp("", "tses-boottest-*"); s.err == nil {

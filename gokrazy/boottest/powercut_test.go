@@ -3,21 +3,21 @@ package boottest
 import (
 	"context"
 	"math/rand/v2"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/cloud-of-se/tses/apdu"
+	"github.com/cloud-of-se/tses/internal/needs"
 	"github.com/cloud-of-se/tses/stp/racs"
 )
 
-// cuts is how many times the power is cut: a few, or as many as are worth
-// something where everything is asked for.
+// cuts is how many times the power is cut: a few of each kind, or as many as
+// are worth something where everything is asked for to its end.
 func cuts() int {
-	if os.Getenv("TSES_TEST_ALL") == "1" {
+	if needs.Full() {
 		return 50
 	}
-	return 4
+	return 10
 }
 
 // The power is cut at random moments, while the box starts and while a user

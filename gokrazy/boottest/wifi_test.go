@@ -13,6 +13,7 @@ import (
 	"github.com/cloud-of-se/tses/gokrazy/internal/builder"
 	"github.com/cloud-of-se/tses/internal/debian"
 	"github.com/cloud-of-se/tses/internal/initrd"
+	"github.com/cloud-of-se/tses/internal/needs"
 )
 
 // onAir is a card that is connected by Wi-Fi. The firmware of a chip that no
@@ -22,9 +23,7 @@ var onAir Shared
 
 func onAirCard(t *testing.T) *Card {
 	t.Helper()
-	if os.Getenv("TSES_TEST_ALL") != "1" {
-		t.Skip("fetches packages of Debian: TSES_TEST_ALL=1 runs it")
-	}
+	needs.Asked(t, "fetches packages of Debian")
 	program(t)
 	rules := debian.Arm64(t, "wireless-regdb")
 	firmware := filepath.Join(t.TempDir(), "firmware")

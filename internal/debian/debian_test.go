@@ -6,14 +6,14 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/cloud-of-se/tses/internal/needs"
 )
 
 // fetched leaves a test out where nobody wants a kernel to be fetched.
 func fetched(t *testing.T) {
 	t.Helper()
-	if os.Getenv("TSES_TEST_ALL") != "1" {
-		t.Skip("fetches packages of Debian: TSES_TEST_ALL=1 runs it")
-	}
+	needs.Asked(t, "fetches packages of Debian")
 }
 
 func TestArm64(t *testing.T) {

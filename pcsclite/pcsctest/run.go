@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cloud-of-se/tses/internal/needs"
 )
 
 // Target is what programs are run against.
@@ -45,10 +47,7 @@ func Need(t testing.TB, program, from string) string {
 // Missing ends a test that cannot be run here.
 func Missing(t testing.TB, what string) {
 	t.Helper()
-	if os.Getenv("TSES_TEST_ALL") == "1" {
-		t.Fatalf("missing: %s", what)
-	}
-	t.Skipf("missing: %s", what)
+	needs.Missing(t, "missing: "+what)
 }
 
 // Command is a program on the target's socket, in a home of its own, ended

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cloud-of-se/tses/drivers/driverstest/cardsim"
 	"github.com/cloud-of-se/tses/internal/initrd"
+	"github.com/cloud-of-se/tses/internal/needs"
 	"github.com/cloud-of-se/tses/internal/vmlock"
 )
 
@@ -31,9 +32,7 @@ const Port = "unix:port"
 // the test; with it, what is missing is a failure.
 func Kernel(t testing.TB) string {
 	t.Helper()
-	if os.Getenv("TSES_TEST_ALL") != "1" {
-		t.Skip("boots a virtual machine, needs " + qemu + ": TSES_TEST_ALL=1 runs it")
-	}
+	needs.Asked(t, "boots a virtual machine, needs "+qemu)
 	if _, err := exec.LookPath(qemu); err != nil {
 		t.Fatalf("needs %s: %v", qemu, err)
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cloud-of-se/tses/internal/needs"
 )
 
 // role tells a process of a test what it is.
@@ -43,14 +45,10 @@ func Private(t *testing.T, serve, use func(t *testing.T)) {
 		} else if _, err := os.Stat("/dev/fuse"); err != nil {
 			missing = "/dev/fuse"
 		}
-		switch {
-		case missing == "":
-			again(t, server, syscall.CLONE_NEWNS)
-		case os.Getenv("TSES_TEST_ALL") == "1":
-			t.Fatalf("needs %s", missing)
-		default:
-			t.Skipf("needs %s", missing)
+		if missing != "" {
+			needs.Missing(t, "needs "+missing)
 		}
+		again(t, server, syscall.CLONE_NEWNS)
 	}
 }
 

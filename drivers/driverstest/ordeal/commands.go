@@ -4,6 +4,8 @@ import (
 	"os"
 	"strconv"
 	"testing"
+
+	"github.com/cloud-of-se/tses/internal/needs"
 )
 
 // How many commands an ordeal has for one driver, all its dialects together.
@@ -18,7 +20,7 @@ const (
 // TSES_TEST_ALL=1 asks for the full one, -short for few.
 func Commands() int {
 	switch {
-	case os.Getenv("TSES_TEST_ALL") == "1":
+	case needs.All():
 		return full
 	case testing.Short():
 		return short

@@ -14,14 +14,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cloud-of-se/tses/internal/needs"
 )
 
 const (
 	// insideVar is set in the process that has namespaces of its own.
 	insideVar = "TSES_TEST_VPCD_INSIDE"
-
-	// allVar makes what would be skipped fail.
-	allVar = "TSES_TEST_ALL"
 
 	// insideTime bounds one isolated test.
 	insideTime = 3 * time.Minute
@@ -34,7 +33,7 @@ const (
 // Isolated tells whether the test runs in namespaces of its own. Where it does
 // not, it runs the same test so in another process and takes over its result;
 // the caller has then nothing left to do. Without root, pcscd or vpcd the test
-// is skipped, or fails where TSES_TEST_ALL is set to 1. It is for top-level
+// is skipped, or fails where TSES_TEST_ALL asks for all. It is for top-level
 // tests, which it lets run in parallel: each mostly waits for its pcscd.
 func Isolated(t testing.TB) bool {
 	t.Helper()
@@ -45,10 +44,7 @@ func Isolated(t testing.TB) bool {
 		return true
 	}
 	if what := missing(); what != "" {
-		if os.Getenv(allVar) == "1" {
-			t.Fatalf("%s is missing", what)
-		}
-		t.Skipf("%s is missing", what)
+		needs.Missing(t, what+" is missing")
 	}
 	if t, ok := t.(*testing.T); ok {
 		t.Parallel()

@@ -11,14 +11,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cloud-of-se/tses/internal/needs"
 )
 
 // Two builds of the same tree in different directories are the same image, to
 // the byte, for the same box.
 func TestReproducible(t *testing.T) {
-	if os.Getenv("TSES_TEST_ALL") != "1" || testing.Short() {
-		t.Skip("compiles for the card and makes two images, some minutes at first; TSES_TEST_ALL=1 runs it")
-	}
+	needs.Asked(t, "compiles for the card and makes two images, some minutes at first")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	dir := t.TempDir()
@@ -48,9 +48,7 @@ func TestPackerWithoutHost(t *testing.T) {
 	if _, err := b.packerSources(sources, filepath.Join(repository, toolsDir)); err == nil || !strings.Contains(err.Error(), "not the one") {
 		t.Errorf("another packer: %v", err)
 	}
-	if os.Getenv("TSES_TEST_ALL") != "1" || testing.Short() {
-		t.Skip("compiles the packer; TSES_TEST_ALL=1 runs it")
-	}
+	needs.Asked(t, "compiles the packer")
 	b.work, b.Repository = t.TempDir(), repository
 	if err := b.compilePacker(t.Context()); err != nil {
 		t.Fatal(err)

@@ -67,9 +67,7 @@ const qemu = "qemu-system-aarch64"
 
 func needsMachine(t *testing.T) {
 	t.Helper()
-	if os.Getenv("TSES_TEST_ALL") != "1" {
-		t.Skip("boots a virtual machine: TSES_TEST_ALL=1 runs it")
-	}
+	needs.Asked(t, "boots a virtual machine")
 	if _, err := exec.LookPath(qemu); err != nil {
 		needs.Missing(t, qemu+" is missing: apt-get install qemu-system-arm")
 	}
