@@ -108,7 +108,7 @@ func TestSupplementaryDomain(t *testing.T) {
 	}
 	// Without keys of its own it has those of the issuer; with them its own.
 	s := dial(t, c, ssdAID, offcard.TestKeys(), 8, 0x13)
-	s.expect("80CA00E0", "", "6A88")
+	s.expect("80CA00E0", "", "E002C0009000") // none of its own
 	if got := s.do("80D80081", hex.EncodeToString(s.h.PutKey(keys))); !strings.HasSuffix(got, "9000") {
 		t.Fatal(got)
 	}

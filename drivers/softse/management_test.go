@@ -145,15 +145,17 @@ func TestGetData(t *testing.T) {
 		{"00CA004500", "450A534F46545345" + serial + "9000"},
 		{"80CA006600", "6631732F06072A864886FC6B01600C060A2A864886FC6B02020301630906072A864886FC6B03640B06092A864886FC6B0403709000"},
 		{"80CA006700", "6716A00A80010381027071820107810384400082030400009000"},
-		{"80CA00E000", "E012C00401308810C00402308810C004033088109000"},
+		{"80CA00E000", "E012C00401FF8810C00402FF8810C00403FF88109000"},
 		{"80CA00C100", "C1030000009000"},
 		{"80CA5F5000", "6A88"},
 	})
 }
 
 func TestPutKey(t *testing.T) {
-	c := newCard(t, DefaultOpts())
-	a := dialISD(t, c)
+	c := earlierCard(t)
+	old := offcard.TestKeys()
+	old.Version = 0x30
+	a := dial(t, c, isdAID, old, 8, 0x33)
 	put := func(p1p2 string, keys offcard.Keys) string {
 		return a.do("80D8"+p1p2, hex.EncodeToString(a.h.PutKey(keys)))
 	}
@@ -217,7 +219,7 @@ func TestTestKeysWithoutLength(t *testing.T) {
 		b = append(b, 0x88, 0x10)
 		b = append(b, f[3:]...)
 	}
-	if got := a.do("80D83081", hex.EncodeToString(b)); !strings.HasSuffix(got, "9000") {
+	if got := a.do("80D80081", hex.EncodeToString(b)); !strings.HasSuffix(got, "9000") {
 		t.Fatalf("PUT KEY with key fields as in table 11-71: %s", got)
 	}
 	dial(t, c, isdAID, keys, 8, 0x33)
@@ -233,7 +235,7 @@ func TestFailedSave(t *testing.T) {
 	a := dialISD(t, c)
 	before := a.do("80F24002", "4F00") + a.do("80CA00E0", "") + a.do("80CA0042", "") + a.do("80F28002", "4F00")
 	good := bytes.Clone(store.state)
-	store.fail = errors.New("the disk is full")
+	store.fail = errDiskFull
 	a.expect("80D80081", hex.EncodeToString(a.h.PutKey(keysOf(0x31, 16))), "6581")
 	a.expect("80E29000", "42024141", "6581")
 	a.expect("80F08007", "", "6581")

@@ -116,6 +116,8 @@ func (s *testSelection) Process(c apdu.Command) apdu.Response {
 }
 
 // memory is a Store that can be made to fail.
+var errDiskFull = errors.New("the disk is full")
+
 type memory struct {
 	state []byte
 	saves int

@@ -21,11 +21,13 @@
 //
 // # Keys
 //
-// A fresh card is in the state OP_READY and has the key set 30 with the well
-// known test keys 40 41 .. 4F (AES-128), three times the same: whoever can
-// reach it can manage it. PUT KEY with P1 30 replaces them; INITIALIZED and
-// SECURED are then reached by SET STATUS. Key sets have versions 01 to 7F, of
-// three AES keys of one size with identifiers 1 (ENC), 2 (MAC), 3 (DEK). A
+// A fresh card is in the state OP_READY and has the key set FF, the factory's,
+// with the well known test keys 40 41 .. 4F (AES-128), three times the same:
+// whoever can reach it can manage it. PUT KEY of a new set (P1 00) replaces
+// it; INITIALIZED and SECURED are then reached by SET STATUS. Other key sets
+// have versions 01 to 7F. A set is three AES keys of one size with identifiers
+// 1 (ENC), 2 (MAC), 3 (DEK). Cards of earlier versions of this package have
+// their test keys as set 30, which PUT KEY replaces with P1 30. A
 // locked card (CARD_LOCKED) has its issuer security domain alone, and that can
 // only be asked and SET STATUS. A terminated one answers GET DATA for ever: a
 // fresh card takes a fresh store.

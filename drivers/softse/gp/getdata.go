@@ -92,8 +92,13 @@ func capability() []byte {
 	return apdu.AppendTLV(b, 0x82, forApp[:])
 }
 
-// keyInformation is the value of the key information template (11.3.3.1).
+// keyInformation is the value of the key information template (11.3.3.1). That
+// of a domain without keys of its own has one empty entry, as fresh domains of
+// other cards do: a host that is told that there is no template gives up.
 func (d *domainState) keyInformation() []byte {
+	if len(d.sets) == 0 {
+		return apdu.AppendTLV(nil, 0xC0)
+	}
 	var b []byte
 	for _, k := range d.sets {
 		for i, key := range k.keys {

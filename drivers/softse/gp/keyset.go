@@ -6,15 +6,17 @@ import (
 	"slices"
 )
 
-// Key identifiers of an SCP03 key set, and the version of the first one
-// (Amendment D, 5.1 and 7.1.1.4).
+// Key identifiers of an SCP03 key set, and versions of sets (Amendment D, 5.1
+// and 7.1.1.4). The version of the factory's set cannot be put: the first set
+// that is takes its place, which is how a card with known keys gets its
+// owner's, and how tools know that it still has the factory's.
 const (
-	keyENC       = 1
-	keyMAC       = 2
-	keyDEK       = 3
-	firstVersion = 0x30
-	maxVersion   = 0x7F
-	keyTypeAES   = 0x88
+	keyENC         = 1
+	keyMAC         = 2
+	keyDEK         = 3
+	factoryVersion = 0xFF
+	maxVersion     = 0x7F
+	keyTypeAES     = 0x88
 )
 
 // MaxKeySets bounds the key sets of one security domain.
@@ -40,7 +42,7 @@ const (
 // testKeys are the well-known ones.
 func testKeys() keySet {
 	k := []byte("\x40\x41\x42\x43\x44\x45\x46\x47\x48\x49\x4A\x4B\x4C\x4D\x4E\x4F")
-	return keySet{version: firstVersion, keys: [3][]byte{k, bytes.Clone(k), bytes.Clone(k)}}
+	return keySet{version: factoryVersion, keys: [3][]byte{k, bytes.Clone(k), bytes.Clone(k)}}
 }
 
 func (k keySet) sequence() [3]byte {
@@ -49,7 +51,7 @@ func (k keySet) sequence() [3]byte {
 
 func (k keySet) valid() bool {
 	n := len(k.keys[0])
-	return k.version >= 1 && k.version <= maxVersion && k.reserved <= maxCounter &&
+	return (k.version >= 1 && k.version <= maxVersion || k.version == factoryVersion) && k.reserved <= maxCounter &&
 		aesSize(n) && len(k.keys[1]) == n && len(k.keys[2]) == n
 }
 
@@ -99,6 +101,11 @@ func (d *domainState) set(version byte) int {
 		return 0
 	}
 	return slices.IndexFunc(d.sets, func(k keySet) bool { return k.version == version })
+}
+
+// factory tells whether key set i is the factory's.
+func (d *domainState) factory(i int) bool {
+	return i < len(d.sets) && d.sets[i].version == factoryVersion
 }
 
 // with is a copy of the key sets in which number i is k; i = len appends.
@@ -153,7 +160,7 @@ func readDomain(state []byte) (domainState, error) {
 		for j := range k.keys {
 			k.keys[j] = r.short()
 		}
-		if !k.valid() || d.set(k.version) >= 0 {
+		if !k.valid() || d.set(k.version) >= 0 || k.version == factoryVersion && n > 1 {
 			r.fail("key set %02X", k.version)
 		}
 		d.sets = append(d.sets, k)

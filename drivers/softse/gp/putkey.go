@@ -12,7 +12,7 @@ import (
 // putKey is PUT KEY (GlobalPlatform Card Specification 2.3.1, 11.8, with the
 // formats of Amendment D, 7.2): a key set is added (P1 00) or replaced (P1 its
 // version) as a whole, or one key of a set is replaced by one of the same
-// size. The answer repeats the version and the key check values.
+// size. A set that is added to the factory's replaces it. The answer repeats the version and the key check values.
 func (s *session) putKey(c apdu.Command) ([]byte, error) {
 	if c.P1 > maxVersion {
 		return nil, apdu.SWIncorrectP1P2 // more commands follow: not needed
@@ -66,6 +66,9 @@ func (s *session) replaceSet(i int, next keySet) error {
 func (d *domainState) keysPut(p1, p2, version byte, keys [][]byte) (next keySet, i int, err error) {
 	multiple, id := p2&0x80 != 0, int(p2&0x7F)
 	i = len(d.sets)
+	if d.factory(0) {
+		i = 0 // it stands alone: the first set that comes replaces it
+	}
 	if p1 != 0 {
 		if i = d.set(p1); i < 0 {
 			return next, 0, apdu.SWReferencedDataNotFound

@@ -44,6 +44,10 @@ func TestLoadRefuses(t *testing.T) {
 	if _, err := Load(config(nil), good); err != nil {
 		t.Fatal(err)
 	}
+	factory := "\x00\x00\x00"
+	for _, key := range testKeys().keys {
+		factory += "\x10" + string(key)
+	}
 	replace := func(old, new string) []byte {
 		out := bytes.Replace(good, []byte(old), []byte(new), 1)
 		if bytes.Equal(out, good) {
@@ -69,7 +73,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"module", replace("\x08"+string(DomainModule), "\x08\xA0\x00\x00\x01\x51\x53\x50\x42")},
 		{"privileges", replace("\x07\x80\x00\x00", "\x07\x80\x00\x01")},
 		{"no domain's privileges", replace("\x07\x80\x00\x00", "\x07\x00\x00\x00")},
-		{"key version", replace("\x01\x30\x00\x00\x00\x10", "\x01\xB0\x00\x00\x00\x10")},
+		{"key version", replace("\x01\xFF\x00\x00\x00\x10", "\x01\xB0\x00\x00\x00\x10")},
+		{"the factory's key set beside another", replace("\x01\xFF"+factory, "\x02\x01"+factory+"\xFF"+factory)},
 	} {
 		if r, err := Load(config(nil), tt.state); !errors.Is(err, ErrState) {
 			t.Errorf("%s: %v, %v; want %v", tt.name, r, err, ErrState)

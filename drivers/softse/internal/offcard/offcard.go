@@ -20,7 +20,7 @@ type Keys struct {
 // TestKeys are the well-known keys of a fresh card.
 func TestKeys() Keys {
 	k := []byte{0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0x4A, 0x4B, 0x4C, 0x4D, 0x4E, 0x4F}
-	return Keys{Version: 0x30, ENC: k, MAC: k, DEK: k}
+	return Keys{Version: 0xFF, ENC: k, MAC: k, DEK: k}
 }
 
 // Transmit sends one command APDU and returns data and status word.
