@@ -59,11 +59,17 @@ func (p Plane) String() string { return strings.Join(p.Names(), ",") }
 // Credential is what an access credential's certificate says of its holder.
 type Credential struct {
 	Name     string   // subject CN
+	Issuer   string   // [KeyID] of the CA that signed it; "" where that is not known
 	Serial   string   // lower-case hex digits
 	Planes   Plane    // from the subject's OUs
 	SEs      []string // globs over SEIDs; nil: all
 	NotAfter time.Time
+	Chain    []ID // of its certificate and of those of the CAs above it, the trusted one last
 }
+
+// ID is what tells the credential from all others, those of other CAs with the
+// same name or serial number too.
+func (c *Credential) ID() ID { return ID{Issuer: c.Issuer, Serial: c.Serial} }
 
 // seURN is how a certificate names SEs: a URI among the subject's alternative
 // names, "urn:tses:se:sim*". A certificate without one may see all SEs.

@@ -42,14 +42,17 @@ func NewGate(r *Registry) (*Gate, error) {
 	return g, nil
 }
 
-// Admit reads a verified certificate and tells by [ErrRevoked], [ErrExpired]
-// or [ErrNoPlane] that its holder is not let in. It looks into the registry as
-// it is at this moment: who is revoked does not get in even a moment later.
-func (g *Gate) Admit(cert *x509.Certificate) (*Credential, error) {
-	c, err := FromCertificate(cert)
+// Admit reads the verified chain of a certificate, which comes first, up to a
+// trusted CA's, and tells by [ErrRevoked], [ErrExpired] or [ErrNoPlane] that its
+// holder is not let in. It looks into the registry as it is at this moment: who
+// is revoked does not get in even a moment later.
+func (g *Gate) Admit(chain []*x509.Certificate) (*Credential, error) {
+	c, err := FromCertificate(chain[0])
 	if err != nil {
 		return nil, err
 	}
+	c.Chain = chainIDs(chain)
+	c.Issuer = c.Chain[0].Issuer
 	// A registry that cannot be read leaves the last one in force; Watch, which
 	// meets the same error, tells of it.
 	_ = g.refresh()

@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"os"
 	"path/filepath"
@@ -24,13 +25,13 @@ func TestAdmit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err := gate.Admit(cert); err != nil || c.Name != "alice" {
+	if c, err := gate.Admit([]*x509.Certificate{cert}); err != nil || c.Name != "alice" {
 		t.Errorf("%+v, %v", c, err)
 	}
 	if cert, err = certificate(t, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := gate.Admit(cert); !errors.Is(err, access.ErrNoPlane) {
+	if _, err := gate.Admit([]*x509.Certificate{cert}); !errors.Is(err, access.ErrNoPlane) {
 		t.Errorf("no plane: %v", err)
 	}
 }

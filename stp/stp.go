@@ -102,10 +102,18 @@ func TLSConfig(cert func() (*tls.Certificate, error), clients *x509.CertPool, ga
 		SessionTicketsDisabled: true,
 		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert() },
 		VerifyConnection: func(cs tls.ConnectionState) error {
-			_, err := gate.Admit(cs.PeerCertificates[0])
+			_, err := gate.Admit(verified(cs))
 			return err
 		},
 	}
+}
+
+// verified is the chain of the client's certificate.
+func verified(cs tls.ConnectionState) []*x509.Certificate {
+	if len(cs.VerifiedChains) > 0 {
+		return cs.VerifiedChains[0]
+	}
+	return cs.PeerCertificates // which judgeDates has verified
 }
 
 // aeadSuites are for TLS 1.2; those of TLS 1.3 cannot be chosen.
@@ -270,7 +278,7 @@ func (s *Server) handshake(ctx context.Context, raw net.Conn) (*tls.Conn, *acces
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, nil, err
 	}
-	cred, err := s.Gate.Admit(conn.ConnectionState().PeerCertificates[0])
+	cred, err := s.Gate.Admit(verified(conn.ConnectionState()))
 	return conn, cred, err
 }
 
