@@ -63,6 +63,16 @@
 // Who sends an update: needs an administrator's credential, and an update that
 // the owner's CA key has signed, for this box, not older than what runs.
 //
+// Who has broken into the TSES: has what the TSES has, and not the box. It can
+// write the root file system that does not run, and the first process starts
+// nothing there but what the owner has signed, for this box, and not older than
+// what runs: it judges by its own root file system, where nobody has written.
+// Going back to an older one takes the owner's word besides an administrator's:
+//
+//	go run ./gokrazy -older KEPT.update -replaces 2026-11-28T20:09:08Z -o back.update
+//
+// where the time is that of what runs, as "racs update" shows it.
+//
 // Who gets the owner's directory: is the owner. Keep it as such a thing is
 // kept; it is needed to make cards and credentials, and never by a box.
 //
@@ -84,6 +94,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/cloud-of-se/tses/gokrazy/internal/builder"
 )
@@ -112,6 +123,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&o.Config, "config", "", "the configuration `file` of the TSES")
 	fs.StringVar(&o.Boot, "boot", "", "let the update bring the boot partition too, under this `name`")
 	fs.StringVar(&o.WifiFirmware, "wifi-firmware", "", "for Wi-Fi: the `directory` with brcm/brcmfmac43455-sdio.bin and the like, default /lib/firmware")
+	kept := fs.String("older", "", "sign again this update that was kept, a `file`, into the one of -o, so that it may replace what is newer; with -replaces")
+	replaces := fs.String("replaces", "", "for -older: the `time` when what the box runs was built, as racs update shows it")
 	verbose := fs.Bool("v", false, "show what the packer says")
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return exitOK
@@ -121,6 +134,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if o.Output == "" || fs.NArg() > 0 {
 		fmt.Fprintln(stderr, "usage: go run ./gokrazy -o FILE [-board NAME] [-config FILE] [-owner DIR] [-name NAME] [-boot NAME] [-wifi-firmware DIR] [-v]")
 		return exitUsage
+	}
+	if *kept != "" || *replaces != "" {
+		return permit(o.Owner, *kept, o.Output, *replaces, stdout, stderr)
 	}
 	if *verbose {
 		o.Verbose = stderr
@@ -135,6 +151,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stderr, "gokrazy: %v\n", err)
 	return exitFailed
+}
+
+// permit signs an older update so that boxes take it.
+func permit(owner, kept, output, replaces string, stdout, stderr io.Writer) int {
+	at, err := time.Parse(time.RFC3339, replaces)
+	if kept == "" || err != nil {
+		fmt.Fprintln(stderr, "usage: go run ./gokrazy -older FILE -replaces TIME -o FILE [-owner DIR], with TIME such as 2026-11-28T20:09:08Z")
+		return exitUsage
+	}
+	h, err := builder.PermitOlder(owner, kept, output, at)
+	if err != nil {
+		fmt.Fprintf(stderr, "gokrazy: %v\n", err)
+		return exitFailed
+	}
+	fmt.Fprintf(stdout, "%s may replace what was built until %s. Send it by\n  go run ./cmd/racs update -older %s %s\n", h, at.UTC().Format(time.RFC3339), h.Version, output)
+	return exitOK
 }
 
 // repository is where the sources are that the card is made from.

@@ -34,6 +34,7 @@ var (
 type Order struct {
 	Box, Version string
 	Built        int64 // Unix time in seconds
+	Replaces     int64 // see [Header.Replaces]
 	Root         io.ReadSeeker
 	Boot         io.ReadSeeker // nil: the boot partition stays as it is
 	BootName     string
@@ -43,7 +44,7 @@ type Order struct {
 // Write writes a bundle. Root and Boot are read twice. Two bundles of the same
 // order are the same bytes.
 func Write(w io.Writer, o Order) (*Header, error) {
-	h := &Header{Box: o.Box, Version: o.Version, Built: o.Built}
+	h := &Header{Box: o.Box, Version: o.Version, Built: o.Built, Replaces: o.Replaces}
 	var err error
 	if h.Root, err = measure(o.Root); err != nil {
 		return nil, fmt.Errorf("update bundle: root: %w", err)
@@ -74,6 +75,40 @@ func Write(w io.Writer, o Order) (*Header, error) {
 	return h, nil
 }
 
+// Permit copies a bundle with the word of its owner that it may replace what was
+// built until a time, in seconds of Unix time, though it is older itself. Nobody
+// else's bundle is copied.
+func Permit(w io.Writer, bundle io.Reader, owner crypto.Signer, replaces int64) (*Header, error) {
+	public, ok := owner.Public().(*ecdsa.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("update bundle: %w", errOwnerKey)
+	}
+	h, _, err := ReadHead(bundle, public)
+	if err != nil {
+		return nil, err
+	}
+	h.Replaces = replaces
+	head, err := seal(h, owner)
+	if err != nil {
+		return nil, fmt.Errorf("update bundle: %w", err)
+	}
+	if _, err := w.Write(head); err != nil {
+		return nil, fmt.Errorf("update bundle: %w", err)
+	}
+	if err := CopyPart(w, bundle, h.Root); err != nil {
+		return nil, fmt.Errorf("update bundle: root: %w", err)
+	}
+	if h.Boot != nil {
+		if err := CopyPart(w, bundle, *h.Boot); err != nil {
+			return nil, fmt.Errorf("update bundle: boot: %w", err)
+		}
+	}
+	return h, nil
+}
+
+// errOwnerKey says that a key cannot sign bundles.
+var errOwnerKey = errors.New("the owner's key is not one for ECDSA on P-256")
+
 // measure finds size and digest, and goes back to the beginning.
 func measure(r io.ReadSeeker) (p Part, err error) {
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
@@ -103,7 +138,7 @@ func seal(h *Header, owner crypto.Signer) ([]byte, error) {
 	head := binary.BigEndian.AppendUint32([]byte(magic), uint32(len(text)))
 	head = append(head, text...)
 	if public, ok := owner.Public().(*ecdsa.PublicKey); !ok || public.Curve != elliptic.P256() {
-		return nil, errors.New("the owner's key is not one for ECDSA on P-256")
+		return nil, errOwnerKey
 	}
 	digest := sha256.Sum256(head)
 	// Without a source of chance the signature is that of RFC 6979.

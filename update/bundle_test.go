@@ -217,8 +217,11 @@ func TestAllow(t *testing.T) {
 		{"newer", Header{Box: box.Box, Built: 101}, Asked{}, nil},
 		{"the same", Header{Box: box.Box, Built: 100}, Asked{}, nil},
 		{"older", Header{Box: box.Box, Version: "v0", Built: 99}, Asked{}, ErrOlder},
-		{"older, another asked for", Header{Box: box.Box, Version: "v0", Built: 99}, Asked{Older: "v1"}, ErrOlder},
-		{"older, asked for", Header{Box: box.Box, Version: "v0", Built: 99}, Asked{Older: "v0"}, nil},
+		{"older, asked for", Header{Box: box.Box, Version: "v0", Built: 99}, Asked{Older: "v0"}, ErrOlder},
+		{"older, permitted", Header{Box: box.Box, Version: "v0", Built: 99, Replaces: 100}, Asked{}, ErrOlder},
+		{"older, permitted, another asked for", Header{Box: box.Box, Version: "v0", Built: 99, Replaces: 100}, Asked{Older: "v1"}, ErrOlder},
+		{"older, permitted too little, asked for", Header{Box: box.Box, Version: "v0", Built: 98, Replaces: 99}, Asked{Older: "v0"}, ErrOlder},
+		{"older, permitted, asked for", Header{Box: box.Box, Version: "v0", Built: 99, Replaces: 100}, Asked{Older: "v0"}, nil},
 		{"another box", Header{Box: "tses-9", Built: 101}, Asked{}, ErrOtherBox},
 		{"boot", Header{Box: box.Box, Built: 101, Boot: boot}, Asked{}, ErrBootChange},
 		{"boot, another asked for", Header{Box: box.Box, Built: 101, Boot: boot}, Asked{Boot: "k1"}, ErrBootChange},
@@ -254,6 +257,43 @@ func TestAllowAhead(t *testing.T) {
 		h := Header{Box: "b", Version: "v2", Built: tt.built.Unix()}
 		if err := h.Allow(Running{Box: "b", Built: 1, Now: tt.now}, tt.asked); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+		}
+	}
+}
+
+// A permitted bundle is the one that was kept but for its head, which nobody but
+// the owner can make.
+func TestPermit(t *testing.T) {
+	key, o := newKey(t), order(newKey(t))
+	o.Owner = key
+	kept := bundle(t, o)
+	var b bytes.Buffer
+	h, err := Permit(&b, bytes.NewReader(kept), key, o.Built+5)
+	if err != nil || h.Replaces != o.Built+5 {
+		t.Fatalf("%+v, %v", h, err)
+	}
+	got, raw, err := ReadHead(bytes.NewReader(b.Bytes()), &key.PublicKey)
+	if err != nil || got.Replaces != o.Built+5 || got.String() != h.String() {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if !bytes.Equal(b.Bytes()[len(raw):], kept[headLength(kept):]) {
+		t.Error("the content is another")
+	}
+	for name, tt := range map[string]struct {
+		bundle   []byte
+		owner    *ecdsa.PrivateKey
+		replaces int64
+		want     error
+	}{
+		"another's":         {kept, newKey(t), o.Built + 5, ErrSignature},
+		"short":             {kept[:len(kept)-1], key, o.Built + 5, ErrDigest},
+		"no bundle":         {kept[1:], key, o.Built + 5, ErrFormat},
+		"before it was":     {kept, key, o.Built - 1, nil},
+		"after all time":    {kept, key, maxTime + 1, nil},
+		"before there was ": {kept, key, -1, nil},
+	} {
+		if _, err := Permit(io.Discard, bytes.NewReader(tt.bundle), tt.owner, tt.replaces); err == nil || tt.want != nil && !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
 	}
 }

@@ -19,6 +19,12 @@
 // What is signed begins with words that begin no certificate (which is a DER
 // SEQUENCE), so that no signature of the CA is good for the other use.
 //
+// The first process of a box starts no bundle that its owner has not signed, for
+// that box, and none that is older than what runs, see [Header.CheckFor]. Where an
+// owner means it, they sign a bundle that they have kept once more ([Permit]): it
+// then says what it may replace. That holds as long as nothing newer runs; a
+// build of its own ends it.
+//
 // A root file system holds the identity of one box, so a bundle is for one box
 // alone, and to be kept as secret as its SD card.
 //

@@ -21,6 +21,10 @@ type Header struct {
 	// Built is when it was built, in seconds of Unix time. Of two systems the
 	// one with the greater number is the newer.
 	Built int64 `json:"built"`
+	// Replaces is by what else than being newer a system may take the place of
+	// another: the owner's word that it may, though it is older, replace what was
+	// built until then, in seconds of Unix time. Zero: it may not.
+	Replaces int64 `json:"replaces,omitempty"`
 	// Root is the root file system.
 	Root Part `json:"root"`
 	// Boot is the boot partition, nil where it stays as it is. Boot.Name is how
@@ -80,6 +84,9 @@ func (h *Header) check() error {
 		return fmt.Errorf("version: %w", errName)
 	case h.Built <= 0 || h.Built > maxTime:
 		return fmt.Errorf("built: %d s is no time in this format", h.Built)
+	}
+	if h.Replaces != 0 && (h.Replaces < h.Built || h.Replaces > maxTime) {
+		return fmt.Errorf("replaces: %d s is before it was built, or no time in this format", h.Replaces)
 	}
 	if err := h.Root.check(); err != nil {
 		return fmt.Errorf("root: %w", err)

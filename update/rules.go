@@ -44,16 +44,42 @@ func (h *Header) CheckAhead(now time.Time) error {
 		h.BuiltTime().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 }
 
-// Allow tells whether a bundle may replace what runs.
+// CheckFor refuses a bundle that the box may not run whoever asks for it, with
+// [ErrOtherBox] or [ErrOlder]: one for another box, and one that is older than
+// what runs unless its owner has signed that it may replace that
+// ([Header.Replaces], [Permit]).
 //
-// An older system may have holes that its successor has closed, and everybody
-// who has ever had the older bundle has it still; so it has to be meant. A boot
-// partition is overwritten in place and is never on trial: a power cut meanwhile,
-// or a kernel that does not start, leaves a box that does not start any more; so
-// that has to be meant too.
-func (h *Header) Allow(r Running, a Asked) error {
+// An older system may have holes that its successor has closed, and everybody who
+// has ever had the older bundle has it still. This is what the first process
+// judges by, which cannot know what an administrator has asked for: who has broken
+// into the TSES would say so of any.
+func (h *Header) CheckFor(r Running) error {
 	if h.Box != r.Box {
 		return fmt.Errorf("%w: it is for %s, this is %s; build one for this box", ErrOtherBox, h.Box, r.Box)
+	}
+	if h.Built < r.Built && h.Replaces < r.Built {
+		return fmt.Errorf("%w: %s; the owner signs that it may take its place by go run ./gokrazy -older FILE -replaces %s -o NEW, and NEW is what to send",
+			ErrOlder, h.against(r), rfc3339(r.Built))
+	}
+	return nil
+}
+
+// against names both systems.
+func (h *Header) against(r Running) string {
+	return fmt.Sprintf("%s of %s against %s of %s", h.Version, rfc3339(h.Built), r.Version, rfc3339(r.Built))
+}
+
+func rfc3339(unix int64) string { return time.Unix(unix, 0).UTC().Format(time.RFC3339) }
+
+// Allow tells whether a bundle may replace what runs.
+//
+// An older system has to be meant by the administrator too, besides its owner
+// ([Header.CheckFor]). A boot partition is overwritten in place and is never on
+// trial: a power cut meanwhile, or a kernel that does not start, leaves a box that
+// does not start any more; so that has to be meant too.
+func (h *Header) Allow(r Running, a Asked) error {
+	if err := h.CheckFor(r); err != nil {
+		return err
 	}
 	if !r.Now.IsZero() {
 		if err := h.CheckAhead(r.Now); err != nil {
@@ -61,8 +87,7 @@ func (h *Header) Allow(r Running, a Asked) error {
 		}
 	}
 	if h.Built < r.Built && a.Older != h.Version {
-		return fmt.Errorf("%w: %s of %s against %s of %s; ask for it by -older %s if you mean it", ErrOlder,
-			h.Version, h.BuiltTime().Format(time.RFC3339), r.Version, time.Unix(r.Built, 0).UTC().Format(time.RFC3339), h.Version)
+		return fmt.Errorf("%w: %s; ask for it by -older %s if you mean it", ErrOlder, h.against(r), h.Version)
 	}
 	switch {
 	case h.Boot == nil && a.Boot != "":

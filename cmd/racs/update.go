@@ -31,6 +31,10 @@ or that changes the boot partition, has to be asked for by name:
     racs update -older VERSION tses.update
     racs update -boot NAME tses.update
 
+An older one needs its owner's word besides, since a box trusts no administrator
+with holes that were closed: go run ./gokrazy -older KEPT -replaces TIME -o FILE
+signs it again.
+
 A boot partition is never on trial. One whose kernel does not start, or a power cut
 while it is written, leaves a box that does not start until its card is made again.
 At any other time a power cut does no harm.

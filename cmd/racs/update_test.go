@@ -141,7 +141,8 @@ func TestUpdateRefused(t *testing.T) {
 	if err := os.WriteFile(image, make([]byte, 4096), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	older := func(o *update.Order) { o.Version, o.Built = "v0", 1 }
+	older := func(o *update.Order) { o.Version, o.Built, o.Replaces = "v0", 1, 1_700_000_000 }
+	kept := func(o *update.Order) { o.Version, o.Built = "v0", 1 }
 	for name, tt := range map[string]struct {
 		credential string
 		args       func() []string
@@ -153,6 +154,7 @@ func TestUpdateRefused(t *testing.T) {
 		"another box":          {w.admin, func() []string { return []string{w.file(func(o *update.Order) { o.Box = "tses-9" })} }, exitServerError, "build one for this box"},
 		"older":                {w.admin, func() []string { return []string{w.file(older)} }, exitServerError, "ask for it by -older v0"},
 		"another older":        {w.admin, func() []string { return []string{"-older", "v1", w.file(older)} }, exitServerError, "ask for it by -older v0"},
+		"older, of no word":    {w.admin, func() []string { return []string{"-older", "v0", w.file(kept)} }, exitServerError, "-replaces 2023-11-14T22:13:20Z"},
 		"boot":                 {w.admin, func() []string { return []string{w.file(bootChange)} }, exitServerError, "ask for it by -boot k2"},
 		"of tomorrow":          {w.admin, func() []string { return []string{w.file(tomorrow)} }, exitUsage, "built later than it is now"},
 		"half of one":          {w.admin, func() []string { return []string{w.cut(-1000)} }, exitUsage, "bytes; fetch or build it again"},

@@ -141,6 +141,9 @@ func newOwner(t testing.TB) *ecdsa.PrivateKey {
 }
 
 // bundle is an update with its head read.
+// runs is what the box of bundle runs.
+var runs = update.Running{Box: "tses-1a2b", Version: "v1", Built: 1}
+
 func bundle(t testing.TB, owner *ecdsa.PrivateKey, root, boot []byte) (h *update.Header, head []byte, body []byte) {
 	t.Helper()
 	var b bytes.Buffer

@@ -149,10 +149,10 @@ var ErrNotDue = errors.New("no update waits to be tried")
 // Consume takes the one start that an armed slot has. It returns the update's
 // header when the slot is to be started, which it must be at once; every error
 // says that it must not be. One that the owner has not signed, that is for
-// another box than the one of that name, or that has changed since it was
-// written, is not tried. Nor is one whose record stays armed on the medium,
+// another box than the one that runs, or older than that without the owner's
+// word for it, or that has changed since it was written, is not tried. Nor is one whose record stays armed on the medium,
 // whatever was written there: it would be tried for ever.
-func Consume(ctx context.Context, p *Partition, owner *ecdsa.PublicKey, box string) (*update.Header, error) {
+func Consume(ctx context.Context, p *Partition, owner *ecdsa.PublicKey, runs update.Running) (*update.Header, error) {
 	r, err := ReadRecord(p)
 	if errors.Is(err, ErrNoRecord) || err == nil && r.State != Armed {
 		return nil, ErrNotDue
@@ -172,9 +172,10 @@ func Consume(ctx context.Context, p *Partition, owner *ecdsa.PublicKey, box stri
 	if err != nil {
 		return nil, err
 	}
-	// The TSES has looked too; but what it looks at is not what is started.
-	if h.Box != box {
-		return nil, fmt.Errorf("%w: it is for %s, this is %s; build one for this box", update.ErrOtherBox, h.Box, box)
+	// The TSES has looked too; but what it looks at is not what is started, and
+	// somebody may have broken into it.
+	if err := h.CheckFor(runs); err != nil {
+		return nil, err
 	}
 	return h, check(ctx, p, h, func(int64) {})
 }

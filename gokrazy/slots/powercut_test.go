@@ -136,7 +136,7 @@ func TestPowerCuts(t *testing.T) {
 	for _, worth := range []byte{fresh, broken, sick} {
 		h, head, body := bundle(t, owner, root(worth), nil)
 		w := world{h, head, body, func(p *Partition) (*update.Header, error) {
-			return Consume(t.Context(), p, &owner.PublicKey, "tses-1a2b")
+			return Consume(t.Context(), p, &owner.PublicKey, runs)
 		}}
 		for name, keep := range keeps {
 			for _, file := range bootFiles {

@@ -32,11 +32,12 @@
 // makes them alike again, before another update can come.
 //
 // What A's init starts in step 5 is signed by the owner, for this box and no
-// other: it looks itself, since the TSES may write all of B, and whoever has
-// broken into the TSES may too. It does not look at the age. What the owner has
-// ever signed for this box, such a one can put back, with the holes that have
-// been closed since: the rule that an older system has to be asked for by name
-// is the TSES's, and protects from administrators, not from the TSES itself.
+// other, and is not older than A, by the time that stands in A's own root file
+// system: it looks itself, since the TSES may write all of B, and whoever has
+// broken into the TSES may too. What the owner has ever signed for this box such
+// a one cannot put back, with the holes that have been closed since, unless the
+// owner has signed that it may replace A ([update.Header.Replaces]). That an
+// administrator has to ask for it by name besides is the TSES's rule.
 //
 // The boot loaders know nothing of this, and the boot partition is written once
 // for every update that has shown itself to be good, and never for another.

@@ -170,11 +170,11 @@ func TestInstall(t *testing.T) {
 	if err != nil || len(steps) != 2 {
 		t.Fatalf("%v after %v", err, steps)
 	}
-	got, err := Consume(t.Context(), p, &owner.PublicKey, "tses-1a2b")
+	got, err := Consume(t.Context(), p, &owner.PublicKey, runs)
 	if err != nil || got.String() != h.String() {
 		t.Fatalf("got %v, %v", got, err)
 	}
-	if _, err := Consume(t.Context(), p, &owner.PublicKey, "tses-1a2b"); !errors.Is(err, ErrNotDue) {
+	if _, err := Consume(t.Context(), p, &owner.PublicKey, runs); !errors.Is(err, ErrNotDue) {
 		t.Errorf("a second start: %v, want %v", err, ErrNotDue)
 	}
 	for name, install := range map[string]func() error{
@@ -196,7 +196,7 @@ func TestInstall(t *testing.T) {
 		if err := install(); err == nil {
 			t.Errorf("%s: no error", name)
 		}
-		if _, err := Consume(t.Context(), p, &owner.PublicKey, "tses-1a2b"); !errors.Is(err, ErrNotDue) {
+		if _, err := Consume(t.Context(), p, &owner.PublicKey, runs); !errors.Is(err, ErrNotDue) {
 			t.Errorf("%s: %v, want %v", name, err, ErrNotDue)
 		}
 	}
@@ -214,23 +214,62 @@ func TestConsumeLooksAtTheContent(t *testing.T) {
 		"a bit has flipped": func(p *Partition) int { p.Medium.(*medium).safe[5] ^= 1; return 0 },
 		"another's":         func(p *Partition) int { return 1 },
 		"another box's":     func(p *Partition) int { return 2 },
+		"older":             func(p *Partition) int { return 3 },
 	} {
 		p := (&power{left: -1}).partition(make([]byte, slotSize))
 		if err := Install(t.Context(), p, h, head, bytes.NewReader(body), quiet); err != nil {
 			t.Fatal(err)
 		}
-		key, box := &owner.PublicKey, "tses-1a2b"
+		key, runs, want := &owner.PublicKey, runs, error(nil)
 		switch change(p) {
 		case 1:
 			key = &stranger.PublicKey
 		case 2:
-			box = "tses-1a2c"
+			runs.Box, want = "tses-1a2c", update.ErrOtherBox
+		case 3:
+			runs.Built, want = h.Built+1, update.ErrOlder
 		}
-		if _, err := Consume(t.Context(), p, key, box); err == nil || errors.Is(err, ErrNotDue) || errors.Is(err, update.ErrOtherBox) != (box != "tses-1a2b") {
+		if _, err := Consume(t.Context(), p, key, runs); err == nil || errors.Is(err, ErrNotDue) || want != nil && !errors.Is(err, want) {
 			t.Errorf("%s: %v, want another error", name, err)
 		}
-		if _, err := Consume(t.Context(), p, key, box); !errors.Is(err, ErrNotDue) {
+		if _, err := Consume(t.Context(), p, key, runs); !errors.Is(err, ErrNotDue) {
 			t.Errorf("%s, again: %v, want %v", name, err, ErrNotDue)
+		}
+	}
+}
+
+// Whoever has broken into the TSES has old bundles of the owner's, and can write
+// each of them to the slot. One is started where the owner has signed that it may
+// take the place of what runs, and no other.
+func TestConsumeOlder(t *testing.T) {
+	owner := newOwner(t)
+	for name, tt := range map[string]struct {
+		built, replaces int64
+		want            error
+	}{
+		"newer":                                {101, 0, nil},
+		"the same":                             {100, 0, nil},
+		"older":                                {99, 0, update.ErrOlder},
+		"older, permitted":                     {99, 100, nil},
+		"older, permitted for what ran before": {98, 99, update.ErrOlder},
+	} {
+		var b bytes.Buffer
+		if _, err := update.Write(&b, update.Order{Box: runs.Box, Version: "v", Built: tt.built, Replaces: tt.replaces, Root: bytes.NewReader(root(fresh)), Owner: owner}); err != nil {
+			t.Fatal(err)
+		}
+		h, head, err := update.ReadHead(&b, &owner.PublicKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := (&power{left: -1}).partition(make([]byte, slotSize))
+		if err := Install(t.Context(), p, h, head, &b, quiet); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Consume(t.Context(), p, &owner.PublicKey, update.Running{Box: runs.Box, Built: 100}); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", name, err, tt.want)
+		}
+		if r, err := ReadRecord(p); err != nil || r.State != Tried {
+			t.Errorf("%s: record %+v, %v; want that it has had its start", name, r, err)
 		}
 	}
 }
@@ -274,7 +313,7 @@ func TestConsumeOnACardThatTakesNoWrites(t *testing.T) {
 	}
 	p.Medium = stubborn{p.Medium.(*medium)}
 	for range 2 {
-		if h, err := Consume(t.Context(), p, &owner.PublicKey, "tses-1a2b"); !errors.Is(err, ErrReadBack) {
+		if h, err := Consume(t.Context(), p, &owner.PublicKey, runs); !errors.Is(err, ErrReadBack) {
 			t.Errorf("got %v, %v; want %v", h, err, ErrReadBack)
 		}
 	}

@@ -129,7 +129,7 @@ func TestPut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if h, err := slots.Consume(t.Context(), p, &w.owner.PublicKey, "tses-1a2b"); err != nil || h.Version != "v2" {
+	if h, err := slots.Consume(t.Context(), p, &w.owner.PublicKey, w.s.Running); err != nil || h.Version != "v2" {
 		t.Errorf("Consume: %v, %v", h, err)
 	}
 	if s := w.status(); s.Last == nil || s.Last.State != "tried" {
@@ -154,7 +154,8 @@ func TestRefusalsBeforeAnythingIsWritten(t *testing.T) {
 	}{
 		"not signed by the owner": {change: func(o *update.Order) { o.Owner = stranger }, want: "not signed by the box's owner"},
 		"another box":             {change: func(o *update.Order) { o.Box = "tses-9" }, want: "for another box"},
-		"older":                   {change: func(o *update.Order) { o.Built = 99 }, want: "-older v2"},
+		"older":                   {change: func(o *update.Order) { o.Built, o.Replaces = 99, 100 }, want: "-older v2"},
+		"older, of no word":       {change: func(o *update.Order) { o.Built = 99 }, want: "-replaces 1970-01-01T00:01:40Z"},
 		"boot":                    {change: boot, want: "-boot k2"},
 		"another boot":            {change: boot, asked: update.Asked{Boot: "k1"}, want: "-boot k2"},
 		"no boot":                 {asked: update.Asked{Boot: "k2"}, want: "no boot partition"},
@@ -181,6 +182,7 @@ func TestRefusalsBeforeAnythingIsWritten(t *testing.T) {
 func TestAskedByName(t *testing.T) {
 	w := newWorld(t, nil)
 	_, _, err := w.put(update.Asked{Older: "v0", Boot: "k2"}, w.bundle(func(o *update.Order) {
+		o.Replaces = 100
 		o.Version, o.Built, o.Boot, o.BootName = "v0", 1, bytes.NewReader(slotstest.UsualBoot(t)), "k2"
 	}))
 	if err != nil {

@@ -33,7 +33,7 @@ func checkAhead(path, what string, at, now time.Time) error {
 	if !at.After(now.Add(maxAhead)) {
 		return nil
 	}
-	return fmt.Errorf("%s: %s is of %s, and this machine's clock says %s: set the clock; where the clock is right the file is wrong, take this out of it, and give a box that runs it already the next update by -older",
+	return fmt.Errorf("%s: %s is of %s, and this machine's clock says %s: set the clock; where the clock is right the file is wrong, take this out of it, and give a box that runs it already the next update as an older one, see go doc ./gokrazy",
 		path, what, at.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 }
 

@@ -4,17 +4,12 @@ package trial
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -37,7 +32,8 @@ const GuardEnv = "TSES_TRIAL_GUARD"
 // If an update waits to be tried, it does not come back: the process becomes the
 // update's init. Nor does it in the process that is the guard. Else it returns
 // the card, or why nothing is known of it; updates do not work then, and all
-// else does. ownerFile holds the certificate of the owner's CA.
+// else does. ownerFile holds the certificate of the owner's CA; beside it stand the
+// box's name and when this root file system was built.
 func Enter(ownerFile string, log *slog.Logger) (*Card, error) {
 	if len(os.Args) > 1 && os.Args[1] == guardArg {
 		guard(os.Args[2:], log) // does not return
@@ -86,53 +82,14 @@ func (c *Card) consume(ctx context.Context, ownerFile string) (h *update.Header,
 		if r, err := slots.ReadRecord(p[0]); err != nil || r.State != slots.Armed {
 			return slots.ErrNotDue
 		}
-		owner, err := readOwner(ownerFile)
+		o, err := readOwn(ownerFile)
 		if err != nil {
 			return err
 		}
-		box, err := readName(filepath.Join(filepath.Dir(ownerFile), nameFile))
-		if err != nil {
-			return err
-		}
-		h, err = slots.Consume(ctx, p[0], owner, box)
+		h, err = slots.Consume(ctx, p[0], o.owner, o.runs)
 		return err
 	}, c.device(c.Running.Other()))
 	return h, err
-}
-
-func readOwner(path string) (*ecdsa.PublicKey, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("the owner's certificate: %w", err)
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, fmt.Errorf("the owner's certificate: no PEM in %s", path)
-	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("the owner's certificate: %w", err)
-	}
-	key, ok := cert.PublicKey.(*ecdsa.PublicKey)
-	if !ok {
-		return nil, fmt.Errorf("the owner's certificate: a key of type %T", cert.PublicKey)
-	}
-	return key, nil
-}
-
-// nameFile holds the box's DNS names, its own first.
-const nameFile = "name"
-
-func readName(path string) (string, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("the box's name: %w", err)
-	}
-	names := strings.Fields(string(text))
-	if len(names) == 0 {
-		return "", fmt.Errorf("the box's name: none in %s; make the SD card again", path)
-	}
-	return names[0], nil
 }
 
 // become makes this process the init of the other slot. It returns only where

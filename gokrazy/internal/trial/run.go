@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -21,7 +22,8 @@ import (
 // Watch is what init does about updates while the TSES runs.
 type Watch struct {
 	Card *Card
-	// Owner is the file with the certificate of the owner's CA.
+	// Owner is the file with the certificate of the owner's CA, beside which the
+	// box's name and when it was built stand.
 	Owner string
 	// File is where the TSES reads how the slots stand, see [sdcard.SlotsFile].
 	File string
@@ -39,7 +41,8 @@ type Watch struct {
 	confirmed bool      // the slot that runs is the selected one
 	since     time.Time // when the TSES was found well, without a break since
 	starts    int       // how often it had been started then
-	left      []byte    // the head of an update that this start has found armed, nil for none
+	left      []byte    // the head of an armed update that the box does not restart for, nil for none
+	refused   int       // how many there were since the box started
 	boot      bootChange
 
 	overwriting atomic.Bool // the boot partition is, or is overwritten in part
@@ -113,7 +116,7 @@ func (w *Watch) sayLast() {
 			return err
 		}
 		if r.State == slots.Armed {
-			w.left = r.Head
+			w.leave(r)
 			w.Log.Error("update: it still waits to be tried, though this start was the one for it; the box does not restart for it again", "slot", w.Card.Running.Other().String())
 			return nil
 		}
@@ -246,7 +249,7 @@ func (w *Watch) changeBoot(now time.Time) bool {
 		return true
 	}
 	w.boot.tries++
-	refused := errors.Is(err, slots.ErrBoot) || errors.Is(err, slots.ErrRoom) || errors.Is(err, slots.ErrReadBack)
+	refused := slices.ContainsFunc(finalErrors, func(final error) bool { return errors.Is(err, final) })
 	switch {
 	case w.boot.written:
 		w.Log.Error("update: the boot partition is overwritten in part, do not switch the box off; it is tried again", "tries", w.boot.tries, "err", err)
@@ -260,6 +263,9 @@ func (w *Watch) changeBoot(now time.Time) bool {
 	return false
 }
 
+// finalErrors are those of a boot partition that no further try makes good.
+var finalErrors = []error{slots.ErrBoot, slots.ErrRoom, slots.ErrReadBack, update.ErrSignature, update.ErrFormat, update.ErrOtherBox, update.ErrOlder}
+
 // tryBoot is changeBoot's one try. written says that something was, with an error
 // too.
 func (w *Watch) tryBoot() (written bool, err error) {
@@ -271,11 +277,11 @@ func (w *Watch) tryBoot() (written bool, err error) {
 		if err != nil {
 			return err
 		}
-		owner, err := readOwner(w.Owner)
+		o, err := readOwn(w.Owner)
 		if err != nil {
 			return err
 		}
-		h, err := r.Header(owner)
+		h, err := o.judge(r)
 		if err != nil {
 			return err
 		}
@@ -289,19 +295,45 @@ func (w *Watch) tryBoot() (written bool, err error) {
 	return written, err
 }
 
-// armed tells whether the other slot has an update that waits, and has come since
-// the box started: one that was there before was not to be taken away, and a
-// restart would change nothing.
+// armed tells whether the other slot has an update that waits, that may be
+// started, and that has come since the box started: one that was there before was
+// not to be taken away, and a restart would change nothing. The TSES says that one
+// waits; that it may be started is found out here, so that one that somebody has
+// broken into does not restart the box for nothing.
 func (w *Watch) armed() (is bool) {
 	// What cannot be read is not started either.
 	_ = with(func(p []*slots.Partition) error {
 		r, err := slots.ReadRecord(p[0])
-		waits := err == nil && r.State == slots.Armed
-		if !waits || !bytes.Equal(r.Head, w.left) {
+		if err != nil || r.State != slots.Armed {
 			w.left = nil
+			return err
 		}
-		is = waits && w.left == nil
-		return err
+		if w.left != nil && bytes.Equal(r.Head, w.left) {
+			return nil
+		}
+		w.left = nil
+		o, err := readOwn(w.Owner)
+		if err == nil {
+			_, err = o.judge(r)
+		}
+		if is = err == nil; !is {
+			w.leave(r)
+			w.refuse(err)
+		}
+		return nil
 	}, w.Card.device(w.Card.Running.Other()))
 	return is
+}
+
+// leave notes that the box does not restart for what waits.
+func (w *Watch) leave(r *slots.Record) { w.left = append([]byte{}, r.Head...) } // never nil
+
+// maxRefused bounds the lines about what waits and may not be started: whoever has
+// broken into the TSES can write another every moment.
+const maxRefused = 16
+
+func (w *Watch) refuse(err error) {
+	if w.refused++; w.refused <= maxRefused {
+		w.Log.Error("update: what waits in the other slot may not be started, and the box does not restart for it; the TSES has not judged it as it should", "slot", w.Card.Running.Other().String(), "err", err)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -108,7 +109,8 @@ type world struct {
 	owner    *ecdsa.PrivateKey
 	watch    *Watch
 	log      bytes.Buffer
-	version  string // of what is installed, v2 unless it is set
+	version  string            // of what is installed, v2 unless it is set
+	signer   *ecdsa.PrivateKey // of what is installed, the owner unless it is set
 	well     bool
 	starts   int
 	restarts []string
@@ -144,6 +146,7 @@ func newWorld(t *testing.T, running, started slots.Slot) *world {
 		t.Fatal(err)
 	}
 	w.name("tses-1a2b")
+	w.built(1)
 	return w
 }
 
@@ -156,18 +159,30 @@ func (w *world) name(name string) {
 	}
 }
 
+// built says when what runs was built, in seconds of Unix time.
+func (w *world) built(at int64) {
+	w.t.Helper()
+	text, err := json.Marshal(sdcard.Build{Time: time.Unix(at, 0).UTC(), Version: "v1"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(filepath.Dir(w.watch.Owner), buildFile), text, 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // install puts an update in a slot, by the owner unless another signs it.
 func (w *world) install(s slots.Slot, boot []byte) {
 	w.t.Helper()
 	var b bytes.Buffer
-	o := update.Order{Box: "tses-1a2b", Version: cmp.Or(w.version, "v2"), Built: 2, Root: bytes.NewReader(make([]byte, 4096)), Owner: w.owner}
+	o := update.Order{Box: "tses-1a2b", Version: cmp.Or(w.version, "v2"), Built: 2, Root: bytes.NewReader(make([]byte, 4096)), Owner: cmp.Or(w.signer, w.owner)}
 	if boot != nil {
 		o.Boot, o.BootName = bytes.NewReader(boot), "k2"
 	}
 	if _, err := update.Write(&b, o); err != nil {
 		w.t.Fatal(err)
 	}
-	h, head, err := update.ReadHead(&b, &w.owner.PublicKey)
+	h, head, err := update.ReadHead(&b, &cmp.Or(w.signer, w.owner).PublicKey)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -296,6 +311,98 @@ func TestArmed(t *testing.T) {
 	}
 	if err := w.watch.Prepare(); err != nil || !strings.Contains(w.log.String(), "v2") {
 		t.Errorf("the next start: %v, log %s", err, &w.log)
+	}
+}
+
+// What somebody has written to the other slot who has broken into the TSES does
+// not even restart the box where it may not be started: the first process looks
+// itself.
+func TestArmedByABurglar(t *testing.T) {
+	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		change func(w *world)
+		want   error
+	}{
+		"another's":     {func(w *world) { w.signer = stranger }, update.ErrSignature},
+		"another box's": {func(w *world) { w.name("tses-1a2c") }, update.ErrOtherBox},
+		"older":         {func(w *world) { w.built(3) }, update.ErrOlder},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, slots.A, slots.A)
+			if err := w.watch.Prepare(); err != nil {
+				t.Fatal(err)
+			}
+			tt.change(w)
+			w.install(slots.B, nil)
+			for range 3 {
+				if !w.watch.step(time.Now(), time.Now()) {
+					break
+				}
+			}
+			if n := strings.Count(w.log.String(), "may not be started"); len(w.restarts) > 0 || n != 1 {
+				t.Errorf("restarts %q, said %d times:\n%s", w.restarts, n, &w.log)
+			}
+			if tt.want != nil && !strings.Contains(w.log.String(), tt.want.Error()) {
+				t.Errorf("the log does not say %q:\n%s", tt.want, &w.log)
+			}
+			if h, err := w.watch.Card.consume(t.Context(), w.watch.Owner); err == nil || tt.want != nil && !errors.Is(err, tt.want) {
+				t.Errorf("it would be started: %v, %v", h, err)
+			}
+			if err := os.Remove(filepath.Join(filepath.Dir(w.watch.Owner), buildFile)); err != nil {
+				t.Fatal(err)
+			}
+			w.install(slots.B, nil)
+			if h, err := w.watch.Card.consume(t.Context(), w.watch.Owner); err == nil {
+				t.Errorf("without a build it would be started: %v", h)
+			}
+		})
+	}
+}
+
+// Lines about it are bounded, and it is the newest that counts.
+func TestArmedByABurglarAgainAndAgain(t *testing.T) {
+	w := newWorld(t, slots.A, slots.A)
+	if err := w.watch.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	w.built(3)
+	for i := range 3 * maxRefused {
+		w.version = fmt.Sprint("v", i)
+		w.install(slots.B, nil)
+		if !w.watch.step(time.Now(), time.Now()) {
+			t.Fatalf("restarts %q", w.restarts)
+		}
+	}
+	if n := strings.Count(w.log.String(), "may not be started"); n != maxRefused {
+		t.Errorf("%d lines, want %d", n, maxRefused)
+	}
+	w.built(2)
+	w.version = "v2"
+	w.install(slots.B, nil)
+	if w.watch.step(time.Now(), time.Now()) || len(w.restarts) != 1 {
+		t.Errorf("a good one behind them: restarts %q", w.restarts)
+	}
+}
+
+// A boot partition is put in place by the record of the slot that runs, if that
+// is this box's and no older one's.
+func TestBootPartitionOfAnother(t *testing.T) {
+	for name, change := range map[string]func(w *world){
+		"another box's": func(w *world) { w.name("tses-1a2c") },
+		"older":         func(w *world) { w.built(3) },
+	} {
+		w := newWorld(t, slots.B, slots.B)
+		w.install(slots.B, newer(t))
+		change(w)
+		if err := w.watch.Prepare(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if w.hasNewer() || w.told().Trial {
+			t.Errorf("%s: changed %v, told %+v", name, w.hasNewer(), w.told())
+		}
 	}
 }
 
