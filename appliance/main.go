@@ -131,6 +131,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
+
+	"github.com/cloud-of-se/tses/internal/journal"
 )
 
 // Exit statuses.
@@ -192,7 +195,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case *only && len(args) == 0:
 		err = check(f)
 	case len(args) == 0:
-		err = serve(ctx, f, stderr)
+		return attend(ctx, f, stderr)
 	case args[0] == "credential":
 		err = credential(f, args[1:], stdout, stderr)
 	case args[0] == "element":
@@ -201,6 +204,28 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "appliance: unknown command %q\n%s", args[0], usage)
 		return exitUsage
 	}
+	return outcome(err, stderr)
+}
+
+// attend serves with a log that nobody waits for: a terminal that is stopped, or a
+// pipe that nobody reads, holds neither a session nor the end.
+func attend(ctx context.Context, f flags, stderr io.Writer) int {
+	// The end of who reads the log is not that of the TSES.
+	gone := make(chan os.Signal, 1)
+	signal.Notify(gone, syscall.SIGPIPE)
+	defer signal.Stop(gone)
+	log := journal.New(stderr, journal.Options{})
+	status := outcome(serve(ctx, f, log), log)
+	// Who has not taken the last lines until now cannot be told of it either.
+	_ = log.Close(lastWords)
+	return status
+}
+
+// lastWords is how long the last lines of the log may take.
+const lastWords = 2 * time.Second
+
+// outcome says what has gone wrong, and returns the exit status.
+func outcome(err error, stderr io.Writer) int {
 	switch {
 	case errors.Is(err, errUsage):
 		return exitUsage

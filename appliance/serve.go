@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cloud-of-se/tses/access"
+	"github.com/cloud-of-se/tses/internal/journal"
 	"github.com/cloud-of-se/tses/stp"
 	"github.com/cloud-of-se/tses/stp/racs/server"
 )
@@ -25,7 +26,7 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(stderr, nil))
+	log := slog.New(journal.NewHandler(stderr))
 	if err := drop(c, &f, log); err != nil {
 		return err
 	}
