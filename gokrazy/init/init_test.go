@@ -23,6 +23,7 @@ import (
 	"github.com/cloud-of-se/tses/gokrazy/internal/supervise"
 	"github.com/cloud-of-se/tses/gokrazy/internal/trial"
 	"github.com/cloud-of-se/tses/gokrazy/slots"
+	"github.com/cloud-of-se/tses/internal/journal"
 	"github.com/cloud-of-se/tses/internal/needs"
 )
 
@@ -35,16 +36,19 @@ func TestSink(t *testing.T) {
 		t.Fatal(err)
 	}
 	line := strings.Repeat("x", 1023) + "\n"
-	for range 2500 { // 2.5 MiB
+	for i := range 2500 { // 2.5 MiB
 		fmt.Fprint(s, line)
+		if i%100 == 0 && !(s.file.Flush(time.Minute) && s.console.Flush(time.Minute)) {
+			t.Fatal("it is not written")
+		}
 	}
-	s.console.flush(time.Minute)
+	s.console.Flush(time.Minute)
 	fmt.Fprintln(s, "late")
-	if err := s.close(); err != nil {
+	if err := s.close(time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	fmt.Fprintln(s, "to the console alone")
-	s.console.stop()
+	stop(t, s)
 	sizes := 0
 	for _, name := range []string{logFile, oldFile} {
 		info, err := os.Stat(filepath.Join(dir, name))
@@ -68,10 +72,10 @@ func TestSink(t *testing.T) {
 	if err := s.open(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.close(); err != nil {
+	if err := s.close(time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	s.console.stop()
+	stop(t, s)
 	if text, err := os.ReadFile(filepath.Join(dir, logFile)); err != nil || !strings.HasSuffix(string(text), "late\nagain\n") {
 		t.Errorf("the file ends with %q, %v", text[max(0, len(text)-40):], err)
 	}
@@ -90,23 +94,77 @@ func TestSinkFails(t *testing.T) {
 	if err := s.open(dir); err != nil {
 		t.Fatal(err)
 	}
+	s.file.Flush(time.Minute)
 	text, err := os.ReadFile(filepath.Join(dir, logFile))
 	if err != nil || len(text) > maxEarly+100 || !strings.HasSuffix(string(text), "log: 2 lines more came before there was a file, and are not here\n") {
 		t.Errorf("the file has %d bytes, and ends with %q, %v", len(text), text[max(0, len(text)-80):], err)
 	}
-	s.console.flush(time.Minute)
-	s.file.Close() // the card dies
+	s.console.Flush(time.Minute)
+	if err := s.close(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	f, err := openFiles(dir, s.console)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.file.Close() // the card dies
+	s.file = journal.New(f, journal.Options{End: f.close})
 	if n, err := s.Write([]byte("on the console\n")); n != 15 || err != nil {
 		t.Errorf("Write = %d, %v", n, err)
 	}
-	s.console.stop()
+	if err := s.close(time.Minute); err != nil {
+		t.Error(err)
+	}
+	stop(t, s)
 	if got := console.String(); !strings.Contains(got, "on the console\n") || !strings.Contains(got, "the console alone has it") {
 		t.Errorf("the console: %q", got[max(0, len(got)-200):])
 	}
 	other := newSink(&console)
-	defer other.console.stop()
+	defer stop(t, other)
 	if err := other.open("/proc/none"); err == nil {
 		t.Error("a directory that cannot be made")
+	}
+}
+
+// stop ends the console of a sink.
+func stop(t *testing.T, s *sink) {
+	t.Helper()
+	if err := s.console.Close(time.Minute); err != nil {
+		t.Error(err)
+	}
+}
+
+// A card that hangs holds nobody: neither who writes, nor the end of the box. The
+// console has the lines, and what is not on the card is counted there.
+func TestHangingCard(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	both, err := os.OpenFile(pipe, os.O_RDWR, 0) // what is written to it waits for who reads it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer both.Close()
+	var console bytes.Buffer
+	s := newSink(&console)
+	f := &files{dir: t.TempDir(), console: s.console, file: both}
+	s.file = journal.New(f, journal.Options{Room: maxUnput, End: f.close})
+	said := &speaker{w: s, prefix: "tses: "}
+	line := strings.Repeat("x", 999) + "\n"
+	const lines = 2000
+	for i := range lines { // 2 MB, of which a pipe takes 64 KiB
+		fmt.Fprint(said, line)
+		if i%100 == 0 && !s.console.Flush(time.Minute) {
+			t.Fatal("the console is held")
+		}
+	}
+	if err := s.close(time.Millisecond); !errors.Is(err, journal.ErrStuck) {
+		t.Errorf("close: %v", err)
+	}
+	stop(t, s)
+	if got := strings.Count(console.String(), "tses: xxx"); got != lines {
+		t.Errorf("the console has %d lines of %d", got, lines)
 	}
 }
 
@@ -132,7 +190,7 @@ func TestSlowConsole(t *testing.T) {
 		}
 		fmt.Fprintln(s, "first")
 		synctest.Wait() // the console has it, and is stopped
-		if s.console.flush(time.Second) {
+		if s.console.Flush(time.Second) {
 			t.Error("what is being written is written")
 		}
 		line := strings.Repeat("x", 999) + "\n" // there is room for a short one behind them
@@ -141,7 +199,7 @@ func TestSlowConsole(t *testing.T) {
 			fmt.Fprint(s, line)
 		}
 		fmt.Fprintln(s, "short")
-		if s.console.flush(time.Second) {
+		if s.console.Flush(time.Second) {
 			t.Error("all is written")
 		}
 		if got := <-w.taken; got != "first\n" {
@@ -157,11 +215,11 @@ func TestSlowConsole(t *testing.T) {
 				t.Errorf("at last %.40q", got)
 			}
 		}()
-		if !s.console.flush(time.Second) {
+		if !s.console.Flush(time.Second) {
 			t.Error("it is not flushed")
 		}
-		s.console.stop()
-		if err := s.close(); err != nil {
+		stop(t, s)
+		if err := s.close(time.Minute); err != nil {
 			t.Error(err)
 		}
 	})
@@ -186,7 +244,7 @@ func TestSpeaker(t *testing.T) {
 	}
 	s.flush()
 	s.flush()
-	want := "tses: one\ntses: two\ntses: \ntses: a\\u001b[2Jb\\u000dc\\u0000\\u007f\t\\u009bé\\xff\\u202e\n" +
+	want := "tses: one\ntses: two\ntses: \ntses: a\\x1b[2Jb\\x0dc\\x00\\x7f\t\\u009bé\\xff\\u202e\n" +
 		"tses: " + strings.Repeat("x", maxLine-1) + "y … 2 bytes more\ntses: no end\n"
 	if got.String() != want {
 		t.Errorf("got %q\nwant %q", got.String(), want)

@@ -43,12 +43,13 @@ import (
 
 	"github.com/cloud-of-se/tses/gokrazy/internal/trial"
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
+	"github.com/cloud-of-se/tses/internal/journal"
 )
 
 func main() {
 	flow := withoutFlowControl(os.Stderr)
 	out := newSink(os.Stderr)
-	logger := slog.New(slog.NewTextHandler(out, nil))
+	logger := slog.New(journal.NewHandler(out))
 	log.SetOutput(out) // gokrazy's library speaks there
 	// Nobody knows what time it is when the first lines are written.
 	log.SetFlags(0)
@@ -180,7 +181,7 @@ func (b *box) end(how int) {
 	}
 	b.said.flush()
 	b.log.Info("switching off", "uptime", time.Since(b.began).Round(time.Second))
-	if err := b.out.close(); err != nil {
+	if err := b.out.close(lastWords); err != nil {
 		b.log.Warn("log", "err", err)
 	}
 	unix.Sync()
@@ -190,12 +191,12 @@ func (b *box) end(how int) {
 	restart(b.out, b.log, how)
 }
 
-// lastWords bounds how long the console has for the last lines.
+// lastWords bounds how long the card, and then the console, has for the last lines.
 const lastWords = 5 * time.Second
 
 // restart does not return. Where the kernel refuses, the watchdog is starved.
 func restart(out *sink, logger *slog.Logger, how int) {
-	out.console.flush(lastWords)
+	out.console.Flush(lastWords)
 	unix.Sync()
 	err := unix.Reboot(how)
 	logger.Error("the kernel does not end", "err", err)

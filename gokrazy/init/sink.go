@@ -10,18 +10,19 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
+
+	"github.com/cloud-of-se/tses/internal/journal"
 )
 
-// sink is the log of the box: two files that take turns, so that they never take
-// more than twice their size, and the console, as far as that can follow. What is
-// written before there is a place for files is kept until then.
+// sink is the log of the box: files on the card, and the console. Nobody waits for
+// either: a card that hangs, and a console that is stopped, miss lines, and say how
+// many. What is written before there is a place for files is kept until then.
 type sink struct {
-	console *console
+	console *journal.Writer
 
 	mu     sync.Mutex
-	dir    string
-	file   *os.File // nil: not yet, or no more
-	size   int
+	file   *journal.Writer // nil: not yet
 	early  []byte
 	missed int // how many early lines found no room
 }
@@ -31,19 +32,18 @@ const (
 	oldFile  = "tses.log.1"
 	maxLog   = 1 << 20 // bytes of each
 	maxEarly = 256 << 10
+	maxUnput = 512 << 10 // what waits for the card, which all that is early is part of
 )
 
 func newSink(w io.Writer) *sink { return &sink{console: newConsole(w)} }
 
-// Write never fails: a box whose log cannot be written serves on. It waits for
-// the file and never for the console.
+// Write never waits and never fails: a box whose log cannot be written serves on.
 func (s *sink) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.file != nil:
-		s.append(p)
-	case s.dir != "": // there is none any more
+		_, _ = s.file.Write(p) // it never fails
 	case s.missed == 0 && len(s.early)+len(p) <= maxEarly:
 		s.early = append(s.early, p...)
 	default:
@@ -53,75 +53,118 @@ func (s *sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// append writes to the file, and tells the console alone when it cannot.
-func (s *sink) append(p []byte) {
-	if s.size+len(p) > maxLog {
-		if err := s.rotate(); err != nil {
-			s.give(err)
-			return
-		}
-	}
-	n, err := s.file.Write(p)
-	s.size += n
-	if err != nil {
-		s.give(err)
-	}
-}
-
-// give up the file: the console remains.
-func (s *sink) give(err error) {
-	fmt.Fprintf(s.console, "log: %v; the console alone has it from now on\n", err)
-	if s.file != nil {
-		_ = s.file.Close() // it has failed already
-	}
-	s.file = nil
-}
-
-func (s *sink) rotate() error {
-	path := filepath.Join(s.dir, logFile)
-	err := s.file.Close()
-	s.file = nil
-	if err = errors.Join(err, os.Rename(path, filepath.Join(s.dir, oldFile))); err != nil {
-		return err
-	}
-	s.file, err = os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
-	s.size = 0
-	return err
-}
-
 // open begins to write files in a directory, with what was written so far.
 func (s *sink) open(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(filepath.Join(dir, logFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := openFiles(dir, s.console)
 	if err != nil {
 		return err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return errors.Join(err, f.Close())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dir, s.file, s.size = dir, f, int(info.Size())
+	s.file = journal.New(f, journal.Options{Room: maxUnput, End: f.close, Lost: func(lines int) string {
+		return fmt.Sprintf("log: %d lines are not here: the card is too slow for them\n", lines)
+	}})
 	early := s.early
 	if s.missed > 0 {
 		early = fmt.Appendf(early, "log: %d lines more came before there was a file, and are not here\n", s.missed)
 	}
 	s.early = nil
-	s.append(early)
+	_, _ = s.file.Write(early) // it never fails
 	return nil
 }
 
-// close ends the file; what is written then is on the console alone.
-func (s *sink) close() error {
+// close ends the files within a limit; what is written then is on the console
+// alone.
+func (s *sink) close(limit time.Duration) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.file == nil {
+	file := s.file
+	s.mu.Unlock()
+	if file == nil {
 		return nil
 	}
-	f := s.file
-	s.file = nil
-	return errors.Join(f.Sync(), f.Close())
+	return file.Close(limit)
+}
+
+// files are two that take turns, so that they never take more than twice their
+// size. They are written to by one goroutine.
+type files struct {
+	dir     string
+	console io.Writer
+	file    *os.File // nil: no more
+	size    int
+}
+
+func openFiles(dir string, console io.Writer) (*files, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, logFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &files{dir: dir, console: console, file: f, size: int(info.Size())}, nil
+}
+
+// Write writes as many lines at once as have room in the file. It tells the console
+// alone when it cannot, and never fails: there would be no sense in trying again.
+func (f *files) Write(p []byte) (int, error) {
+	for rest := p; f.file != nil && len(rest) > 0; {
+		n := fitting(rest, maxLog-f.size)
+		if n == 0 {
+			if err := f.rotate(); err != nil {
+				f.give(err)
+				break
+			}
+			n = max(fitting(rest, maxLog), min(len(rest), maxLog))
+		}
+		written, err := f.file.Write(rest[:n])
+		f.size += written
+		if err != nil {
+			f.give(err)
+		}
+		rest = rest[n:]
+	}
+	return len(p), nil
+}
+
+// fitting is the length of the lines at the beginning of p that have room.
+func fitting(p []byte, room int) int {
+	if len(p) <= room {
+		return len(p)
+	}
+	return bytes.LastIndexByte(p[:max(room, 0)], '\n') + 1
+}
+
+// give up the file: the console remains.
+func (f *files) give(err error) {
+	fmt.Fprintf(f.console, "log: %v; the console alone has it from now on\n", err)
+	if f.file != nil {
+		_ = f.file.Close() // it has failed already
+	}
+	f.file = nil
+}
+
+func (f *files) rotate() error {
+	path := filepath.Join(f.dir, logFile)
+	err := f.file.Close()
+	f.file = nil
+	if err = errors.Join(err, os.Rename(path, filepath.Join(f.dir, oldFile))); err != nil {
+		return err
+	}
+	f.file, err = os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	f.size = 0
+	return err
+}
+
+func (f *files) close() error {
+	if f.file == nil {
+		return nil
+	}
+	file := f.file
+	f.file = nil
+	return errors.Join(file.Sync(), file.Close())
 }
