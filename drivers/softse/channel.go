@@ -23,6 +23,11 @@ type channel struct {
 // choose selects an instance, instead of the one that is. Where it refuses
 // nothing has changed.
 func (ch *channel) choose(in *gp.Instance) (fci []byte, err error) {
+	if s, ok := ch.selection.(applet.Reselecter); ok && ch.instance == in {
+		ch.chain.drop()
+		ch.pending.drop()
+		return s.Reselect()
+	}
 	s, fci, err := in.App.Select()
 	if err != nil {
 		return nil, err

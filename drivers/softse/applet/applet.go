@@ -96,6 +96,16 @@ type SecureMessenger interface {
 	SecureMessaging()
 }
 
+// Reselecter is a [Selection] that goes on when SELECT chooses its instance
+// again on its logical channel, with the security status that it has, where
+// others are closed and made anew.
+type Reselecter interface {
+	Selection
+
+	// Reselect returns the response data (the FCI), as Application.Select does.
+	Reselect() (fci []byte, err error)
+}
+
 // Personalizer is an [Application] that takes data from its security domain
 // after INSTALL [for personalization] (GlobalPlatform Card Specification
 // 2.3.1, 7.3.2).

@@ -59,20 +59,20 @@ func (s *selection) changeReferenceData(c apdu.Command) error {
 	case c.P2 != refPIN:
 		return apdu.SWReferencedDataNotFound
 	}
-	current, value, err := r.takeTwo(c.Data)
+	value, err := s.app.checkOld(r, c.Data)
 	if err != nil {
-		return err
-	}
-	if c.P2 == refPIN {
-		s.setPIN(false)
-	}
-	if err := s.app.check(r, current); err != nil {
+		if c.P2 == refPIN {
+			s.afterWrong(err)
+		}
 		return err
 	}
 	old := *r
 	defer clear(old.value[:])
 	r.replace(value)
 	if err := s.app.commit(func() { *r = old }); err != nil {
+		if c.P2 == refPIN {
+			s.setPIN(false)
+		}
 		return err
 	}
 	if c.P2 == refPIN {
@@ -94,13 +94,10 @@ func (s *selection) resetRetryCounter(c apdu.Command) error {
 		return apdu.SWReferencedDataNotFound
 	}
 	pin, puk := &s.app.state.pin, &s.app.state.puk
-	current, value, err := puk.takeTwo(c.Data)
-	if err != nil {
-		return err
-	}
 	had, fresh := s.hasPIN(), s.pinFresh
-	s.setPIN(false)
-	if err := s.app.check(puk, current); err != nil {
+	value, err := s.app.checkOld(puk, c.Data)
+	if err != nil {
+		s.afterWrong(err)
 		return err
 	}
 	oldPIN, oldPUK := *pin, *puk
@@ -109,12 +106,21 @@ func (s *selection) resetRetryCounter(c apdu.Command) error {
 	puk.left = puk.total
 	pin.replace(value)
 	if err := s.app.commit(func() { *pin, *puk = oldPIN, oldPUK }); err != nil {
+		s.setPIN(false)
 		return err
 	}
 	s.app.pinEpoch++
 	s.setPIN(had)
 	s.pinFresh = had && fresh
 	return nil
+}
+
+// afterWrong ends what VERIFY has opened, unless the command was refused for
+// what it asks: a blocked reference, or data that cannot be.
+func (s *selection) afterWrong(err error) {
+	if err != apdu.SWAuthMethodBlocked && err != apdu.SWWrongData {
+		s.setPIN(false)
+	}
 }
 
 // setPINRetries is the extension SET PIN RETRIES: P1 tries for the PIN, P2

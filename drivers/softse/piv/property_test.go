@@ -89,13 +89,16 @@ func (m *pinModel) Logout(t *rapid.T) {
 
 func (m *pinModel) ChangePIN(t *rapid.T) {
 	n, guess := m.begin(), m.guess(m.pin)
-	value := rapid.SampledFrom([]string{"123456", "654321"}).Draw(t, "new")
+	value := rapid.SampledFrom([]string{"123456", "654321", "123"}).Draw(t, "new")
+	before, had := m.pin.left, m.verified[n]
 	if m.pin.left != 0 {
 		m.verified[n] = false
 	}
 	want, right := m.try(&m.pin, guess)
 	if right && m.failures[1] {
 		want = apdu.SWMemoryFailure
+	} else if right && value == "123" { // the right PIN, and none that it can become
+		want, m.pin.left, m.verified[n] = apdu.SWWrongData, before, had
 	} else if right {
 		m.pin = tries{value, m.pin.total, m.pin.total}
 		clear(m.verified)
@@ -106,10 +109,13 @@ func (m *pinModel) ChangePIN(t *rapid.T) {
 
 func (m *pinModel) ChangePUK(t *rapid.T) {
 	n, guess := m.begin(), m.guess(m.puk)
-	value := rapid.SampledFrom([]string{"12345678", "87654321"}).Draw(t, "new")
+	value := rapid.SampledFrom([]string{"12345678", "87654321", ""}).Draw(t, "new")
+	before := m.puk.left
 	want, right := m.try(&m.puk, guess)
 	if right && m.failures[1] {
 		want = apdu.SWMemoryFailure
+	} else if right && value == "" {
+		want, m.puk.left = apdu.SWWrongData, before
 	} else if right {
 		m.puk = tries{value, m.puk.total, m.puk.total}
 	}
@@ -118,20 +124,23 @@ func (m *pinModel) ChangePUK(t *rapid.T) {
 
 func (m *pinModel) Unblock(t *rapid.T) {
 	n, guess := m.begin(), m.guess(m.puk)
-	had := m.verified[n]
+	value := rapid.SampledFrom([]string{"123456", "123"}).Draw(t, "new")
+	before, had := m.puk.left, m.verified[n]
 	if m.puk.left != 0 {
 		m.verified[n] = false
 	}
 	want, right := m.try(&m.puk, guess)
 	if right && m.failures[1] {
 		want = apdu.SWMemoryFailure
+	} else if right && value == "123" {
+		want, m.puk.left, m.verified[n] = apdu.SWWrongData, before, had
 	} else if right {
 		m.puk.left = m.puk.total
 		m.pin = tries{"123456", m.pin.total, m.pin.total}
 		clear(m.verified)
 		m.verified[n] = had
 	}
-	m.check("RESET RETRY COUNTER", m.selected[n].send(0x2C, 0, 0x80, pad(guess), pad("123456")).SW, want)
+	m.check("RESET RETRY COUNTER", m.selected[n].send(0x2C, 0, 0x80, pad(guess), pad(value)).SW, want)
 }
 
 func (m *pinModel) Reset(t *rapid.T) {

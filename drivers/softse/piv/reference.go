@@ -77,17 +77,34 @@ func (a *application) check(r *reference, candidate []byte) error {
 	return nil
 }
 
-// takeTwo splits what is to be compared with r from a new value. The order of
-// its answers is the standard's: a blocked reference is told before data that
-// cannot be.
-func (r *reference) takeTwo(data []byte) (current, value []byte, err error) {
+// checkOld is the comparison of CHANGE REFERENCE DATA and RESET RETRY COUNTER,
+// whose data field is what r is compared with and a new value, which it
+// returns. The order of its answers is the standard's (SP 800-73-4 part 2,
+// 3.2.2 and 3.2.3): a blocked reference is told first; a wrong one is counted
+// whatever the new value is, which is how tools block one; and a new value that
+// cannot be is told to who knows the old one alone, and leaves the tries as
+// they were.
+func (a *application) checkOld(r *reference, data []byte) (value []byte, err error) {
 	if r.left == 0 {
-		return nil, nil, apdu.SWAuthMethodBlocked
+		return nil, apdu.SWAuthMethodBlocked
 	}
-	if len(data) != 2*referenceLength || !wellFormed(data[referenceLength:]) {
-		return nil, nil, apdu.SWWrongData
+	if len(data) != 2*referenceLength {
+		return nil, apdu.SWWrongData
 	}
-	return data[:referenceLength], data[referenceLength:], nil
+	current, value := data[:referenceLength], data[referenceLength:]
+	before := r.left
+	if err := a.check(r, current); err != nil {
+		return nil, err
+	}
+	if wellFormed(value) {
+		return value, nil
+	}
+	after := r.left
+	r.left = before
+	if err := a.commit(func() { r.left = after }); err != nil {
+		return nil, err
+	}
+	return nil, apdu.SWWrongData
 }
 
 // replace gives the reference data a new value and all its tries.

@@ -96,6 +96,10 @@ func (s *selection) execute(c apdu.Command) ([]byte, error) {
 	return nil, apdu.SWInstruction
 }
 
+// Reselect implements [applet.Reselecter]: the application stays selected and
+// its security status as it is (SP 800-73-4 part 2, 3.1.1).
+func (s *selection) Reselect() ([]byte, error) { return s.app.propertyTemplate(), nil }
+
 // Close implements [applet.Selection].
 func (s *selection) Close() {
 	s.exchange.end()
