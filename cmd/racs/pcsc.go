@@ -29,9 +29,10 @@ where the readers are, and stays until it is interrupted.
 
 A reader has its SE's name. Where SEs are named no others are shown. SEID=NAME
 gives the reader another name, and -as WORD puts a word before the SEID of those
-that have none, for programs that look for one:
+that have none, for programs that look for one. -as YubiKey stands for "Yubico
+YubiKey CCID", which ykman, ykcs11, piv-go and their like look for:
 
-    racs pcsc -as YubiKey soft1 -- yubico-piv-tool -a status
+    racs pcsc -as YubiKey soft1 -- ykman piv info
 
 An SE is powered on when the first program connects to its reader, which takes
 it from other users of the TSES, and powered off when the last one has gone.
@@ -107,11 +108,18 @@ func (p *program) pcsc(ctx context.Context, words []string) error {
 	return p.behindDoor(ctx, door, a.program)
 }
 
+// yubiKey is what -as YubiKey puts before a SEID: the name that the tools and
+// libraries for YubiKeys look for, each for another part of it (ykman "Yubico
+// YubiKey" and "CCID", ykcs11 "Yubico", piv-go "yubikey").
+const yubiKey = "Yubico YubiKey CCID"
+
 // readerName is what programs see.
 func readerName(seid, name, as string) string {
 	switch {
 	case name != "":
 		return name
+	case strings.EqualFold(as, "YubiKey"):
+		return yubiKey + " " + seid
 	case as != "":
 		return as + " " + seid
 	}

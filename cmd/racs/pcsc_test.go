@@ -72,8 +72,8 @@ func TestPCSCStays(t *testing.T) {
 	}{
 		{nil, []string{"one", "two"}},
 		{[]string{"two"}, []string{"two"}},
-		{[]string{"-as", "Yubico YubiKey"}, []string{"Yubico YubiKey one", "Yubico YubiKey two"}},
-		{[]string{"one=Alpha", "two", "-as", "YubiKey"}, []string{"Alpha", "YubiKey two"}},
+		{[]string{"-as", "Smart Card"}, []string{"Smart Card one", "Smart Card two"}},
+		{[]string{"one=Alpha", "two", "-as", "yubikey"}, []string{"Alpha", "Yubico YubiKey CCID two"}},
 	}
 	env := pcscWorld(t)
 	for _, tt := range tests {

@@ -3,12 +3,15 @@
 package pcscdoor
 
 import (
+	"encoding/binary"
+	"strconv"
 	"testing"
 
 	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/drivers"
 	"github.com/cloud-of-se/tses/drivers/softse"
 	"github.com/cloud-of-se/tses/drivers/softse/applet"
+	"github.com/cloud-of-se/tses/drivers/softse/devinfo"
 	"github.com/cloud-of-se/tses/drivers/softse/piv"
 	"github.com/cloud-of-se/tses/pcsclite/pcsctest"
 )
@@ -41,12 +44,36 @@ func TestProgramsOnPIV(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the tools of PIV make RSA keys")
 	}
-	se, err := softse.New(softse.Opts{Name: "soft1", Packages: []applet.Package{piv.Package()}})
+	d, _ := openSoftSE(t, "Yubico YubiKey CCID ")
+	pcsctest.PIV(t, pcsctest.Target{Socket: d.Path(), Reader: "Yubico YubiKey CCID soft1"})
+}
+
+// ykman needs the user plane alone as well, its reset included.
+func TestYKMan(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("ykman takes a second a command")
+	}
+	d, serial := openSoftSE(t, "Yubico YubiKey CCID ")
+	pcsctest.YKMan(t, pcsctest.Target{Socket: d.Path(), Reader: "Yubico YubiKey CCID soft1"}, serial)
+}
+
+// openSoftSE is the door to a software SE with the applications that a fresh
+// one has, for a credential of the user plane, and the SE's serial number in
+// decimal.
+func openSoftSE(t *testing.T, prefix string) (*Door, string) {
+	t.Helper()
+	se, err := softse.New(softse.Opts{Name: "soft1", Packages: []applet.Package{piv.Package(), devinfo.Package()}})
 	must(t, err)
+	_, err = se.PowerOn(t.Context())
+	must(t, err)
+	cplc, err := se.Transmit(t.Context(), []byte{0x80, 0xCA, 0x9F, 0x7F, 0x00})
+	must(t, err)
+	must(t, se.PowerOff(t.Context()))
 	ts := tses(t, map[string]drivers.SE{"soft1": se})
 	n := newNetwork(t, ts)
 	n.planes = access.User
 	n.lead(ts)
-	d := openDoor(t, n, Options{Name: func(seid string) string { return "Yubico YubiKey " + seid }}, quick)
-	pcsctest.PIV(t, pcsctest.Target{Socket: d.Path(), Reader: "Yubico YubiKey soft1"})
+	d := openDoor(t, n, Options{Name: func(seid string) string { return prefix + seid }}, quick)
+	return d, strconv.FormatUint(uint64(binary.BigEndian.Uint32(cplc[3+12:])), 10)
 }
