@@ -3,141 +3,300 @@ package access_test
 import (
 	"bytes"
 	"encoding/hex"
-	"slices"
-	"testing"
 
-	"pgregory.net/rapid"
-
-	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/apdu"
 )
 
-// simCard is a GlobalPlatform card as far as a Guard has to understand it:
-// channels, what is selected on them, and who gets a command.
-type simCard struct {
-	apps     []simApp
-	channels map[int]*simApp // the open ones
-	deaf     bool            // has no channels and does not look at them in CLA
-	t0       bool            // gives data by GET RESPONSE alone
-	short    uint8           // what happens when Le is too small: 0 cut, 1 61XX, 2 6CXX
-	pending  []byte
-
-	misused []byte // a command that a domain got and should not have
-}
-
+// simApp is an application or a security domain.
 type simApp struct {
-	aid    string
-	fci    string
-	domain bool
-	says   string // what an application answers everything with
+	aid, fci []byte
+	domain   bool
 }
 
-func newSimCard(t *rapid.T) *simCard {
-	says := rapid.SampledFrom([]string{"9000", "6985", "6D00", "029000", "6101", "6C01", fciPPSE + "9000", "6F009000"})
-	c := &simCard{
-		apps: []simApp{
-			{aid: "A000000151000000", fci: fciJCOP, domain: true},
-			{aid: "A00000015153504101", fci: fciSSD, domain: true},
-			{aid: "F000000001", fci: renamed(fciShort), domain: true},
-			{aid: "F00000000101", fci: renamed(fciNexus), domain: true},
-			{aid: "F00000000102", fci: fciPPSE, says: says.Draw(t, "app says")},
-			{aid: "F000000002", says: says.Draw(t, "other app says")},
-		},
-		deaf:  rapid.Bool().Draw(t, "deaf"),
-		t0:    rapid.Bool().Draw(t, "T=0"),
-		short: rapid.Uint8Range(0, 2).Draw(t, "short"),
+// simApps are on every card. The first is selected at reset.
+var simApps = []simApp{
+	{unhex("A000000151000000"), unhex(fciJCOP), true},
+	{unhex("A00000015153504101"), unhex(fciSSD), true},
+	{unhex("F000000001"), unhex(renamed(fciShort)), true},
+	{unhex("F00000000101"), unhex(renamed(fciNexus)), true},
+	{unhex("F00000000102"), unhex(fciPPSE), false},
+	{unhex("F000000002"), nil, false},
+}
+
+// What is on a channel besides the index of an application.
+const (
+	nothing = -1 // the channel is open, and no application there
+	shut    = -2 // the channel is closed
+)
+
+// simChannels is one more than the highest channel of a card.
+const simChannels = 8
+
+// simCard is a GlobalPlatform card as far as a Guard has to understand it:
+// channels, what is selected on them, and who gets a command. It is a value: a
+// copy is another card in the same state.
+type simCard struct {
+	kind     cardKind
+	selected [simChannels]int8 // by channel
+	pending  rest              // what GET RESPONSE gets
+	chain    simChain
+}
+
+// rest is data of which so many bytes were given. What is 0 for none, or the
+// number of a part of parts.
+type rest struct{ what, skip uint8 }
+
+// parts are all data that a card gives: what GET DATA and an odd application
+// have, then the FCIs, then the numbers of channels.
+var parts = func() [][]byte {
+	all := [][]byte{nil, {0x66, 0x00}, {0x6F}}
+	for _, app := range simApps {
+		all = append(all, app.fci)
 	}
+	for n := range simChannels {
+		all = append(all, []byte{byte(n)})
+	}
+	return all
+}()
+
+const (
+	noPart      = 0
+	dataPart    = 1
+	oddPart     = 2
+	fciParts    = 3
+	numberParts = 9
+)
+
+// simChain is the commands of a chain that were not the last.
+type simChain struct {
+	open     bool
+	cla, ins byte
+	n        uint8
+	data     [8]byte // as many as count
+}
+
+func newSimCard(kind cardKind) simCard {
+	c := simCard{kind: kind}
 	c.reset()
 	return c
 }
 
 func (c *simCard) reset() {
-	c.channels = map[int]*simApp{0: &c.apps[0]}
-	c.pending = nil
+	c.pending, c.chain = rest{}, simChain{}
+	for n := range c.selected {
+		c.selected[n] = shut
+	}
+	c.selected[0] = 0
 }
 
-func (c *simCard) transmit(cmd apdu.Command) apdu.Response {
+var (
+	doneSW       = apdu.Response{SW: apdu.SWSuccess}
+	noChannelSW  = apdu.Response{SW: apdu.SWLogicalChannel}
+	wrongP1P2SW  = apdu.Response{SW: apdu.SWIncorrectP1P2}
+	noCommandSW  = apdu.Response{SW: apdu.SWInstruction}
+	notFoundSW   = apdu.Response{SW: apdu.SWFileNotFound}
+	noChainSW    = apdu.Response{SW: 0x6884}
+	noSecuritySW = apdu.Response{SW: 0x6882}
+)
+
+// transmit answers a command. Misused tells that a security domain was to be
+// managed, or to open a secure channel.
+func (c *simCard) transmit(cmd apdu.Command) (r apdu.Response, misused bool) {
 	class := apdu.Class(cmd.CLA)
-	n := class.Channel()
-	if c.deaf {
-		n = 0
+	if class.Chained() && c.kind[chains] > 0 {
+		return c.link(cmd), false
 	}
-	interindustry := !class.Proprietary() && !class.SecureMessaging()
+	cmd = c.endChain(cmd)
+	class = apdu.Class(cmd.CLA)
+	n := c.hear(class)
 	pending := c.pending
-	c.pending = nil
-	switch {
-	case cmd.INS == apdu.INSGetResponse && interindustry && pending != nil:
-		return c.give(cmd, pending)
-	case cmd.INS == apdu.INSManageChannel && interindustry && c.deaf:
-		return apdu.Response{SW: apdu.SWLogicalChannel}
-	case cmd.INS == apdu.INSManageChannel && interindustry:
-		return c.manageChannel(n, cmd)
-	case cmd.INS == apdu.INSSelect && cmd.P1 == 0x04 && interindustry:
-		if r, ok := c.selectApp(n, cmd); ok {
-			return r
+	c.pending = rest{}
+	if c.selected[n] == shut {
+		switch c.kind[closed] {
+		case 0:
+			return noChannelSW, false
+		case 1:
+			c.selected[n] = 0
+		case 2:
+			n = 0
 		}
 	}
-	app, open := c.channels[n]
-	switch {
-	case !open:
-		return apdu.Response{SW: apdu.SWLogicalChannel}
-	case !app.domain:
-		answer, _ := hex.DecodeString(app.says)
-		r, _ := apdu.ParseResponse(answer)
-		if r.SW.SW1() == 0x61 {
-			c.pending = []byte{0x6F}
+	if !class.Proprietary() || c.kind[classes] == 1 {
+		if r, ok := c.system(n, cmd, pending); ok {
+			return r, false
 		}
-		return r
-	case class.Proprietary() && slices.Contains([]byte{0xE2, 0xE4, 0xE6, 0xE8, 0xD8, 0xF0, 0x50, 0x82, 0xEA}, cmd.INS):
-		c.misused = []byte{cmd.CLA, cmd.INS, cmd.P1, cmd.P2}
-		return apdu.Response{SW: apdu.SWSuccess}
-	case cmd.INS == apdu.INSGetData:
-		return c.give(cmd, []byte{0x66, 0x00})
 	}
-	return apdu.Response{SW: apdu.SWInstruction}
+	return c.dispatch(n, cmd)
 }
+
+// link takes a command of a chain that is not the last.
+func (c *simCard) link(cmd apdu.Command) apdu.Response {
+	if c.kind[chains] == 1 {
+		return noChainSW
+	}
+	if c.chain.open && c.kind[chains] == 2 && c.chain.ins != cmd.INS {
+		c.chain = simChain{}
+	}
+	if !c.chain.open {
+		c.chain = simChain{open: true, cla: cmd.CLA &^ 0x10, ins: cmd.INS}
+	}
+	c.chain.n += uint8(copy(c.chain.data[c.chain.n:], cmd.Data))
+	c.pending = rest{}
+	return doneSW
+}
+
+// endChain is the command that a chain makes with its last one.
+func (c *simCard) endChain(cmd apdu.Command) apdu.Command {
+	chain := c.chain
+	c.chain = simChain{}
+	if !chain.open || c.kind[chains] == 2 && chain.ins != cmd.INS {
+		return cmd
+	}
+	if c.kind[chains] != 4 {
+		cmd.CLA, cmd.INS = chain.cla, chain.ins
+	}
+	cmd.Data = append(bytes.Clone(chain.data[:chain.n]), cmd.Data...)
+	return cmd
+}
+
+// hear is the channel that a class means for this card.
+func (c *simCard) hear(class apdu.Class) int {
+	n := class.Channel()
+	switch {
+	case c.kind[hears] == 1, c.kind[hears] == 3 && n > 3:
+		return 0
+	case c.kind[hears] == 2:
+		return int(class & 0x03)
+	}
+	return n % simChannels
+}
+
+// system is what a card does itself; not ok says that the application gets the
+// command.
+func (c *simCard) system(n int, cmd apdu.Command, pending rest) (r apdu.Response, ok bool) {
+	if class := apdu.Class(cmd.CLA &^ 0x90); class&0xFC != 0 && class&0xF0 != 0x40 { // secure, or reserved
+		switch c.kind[secures] {
+		case 0:
+			return noSecuritySW, true
+		case 2:
+			cmd.Data = unwrap(cmd.Data)
+			defer func() { r.Data = wrap(r.Data) }()
+		case 3:
+			return r, false
+		}
+	}
+	switch {
+	case cmd.INS == apdu.INSGetResponse && pending != rest{}:
+		return c.give(cmd, pending), true
+	case cmd.INS == apdu.INSManageChannel && c.kind[manages] == 0:
+		return c.manageChannel(n, cmd), true
+	case cmd.INS == apdu.INSManageChannel && c.kind[manages] == 1:
+		return noChannelSW, true
+	case cmd.INS == apdu.INSSelect && (cmd.P1 == 0x04 || c.kind[selects] == 1 && cmd.P1&0x04 != 0):
+		return c.selectApp(n, cmd)
+	case cmd.INS == apdu.INSSelect && cmd.P1 == 0 && c.kind[selects] == 2 && (len(cmd.Data) == 0 || string(cmd.Data) == "\x3F\x00"):
+		c.selected[n] = 0
+		return c.give(cmd, rest{what: fciParts}), true
+	}
+	return r, false
+}
+
+// wrap is secure messaging that nobody has keys for: the other way round.
+func wrap(data []byte) []byte {
+	if len(data) == 0 {
+		return data
+	}
+	return append([]byte{0x87, byte(len(data))}, unwrap(data)...)
+}
+
+func unwrap(data []byte) []byte {
+	clear := bytes.Clone(data)
+	for i := range clear {
+		clear[i] ^= 0xFF
+	}
+	return clear
+}
+
+// dispatch gives a command to what is selected.
+func (c *simCard) dispatch(n int, cmd apdu.Command) (r apdu.Response, misused bool) {
+	class := apdu.Class(cmd.CLA)
+	switch app := c.selected[n]; {
+	case app == nothing:
+		return noCommandSW, false
+	case !simApps[app].domain:
+		r, _ := apdu.ParseResponse(appAnswers[c.kind[says]])
+		if r.SW.SW1() == 0x61 {
+			c.pending = rest{what: oddPart}
+		}
+		return r, false
+	case forDomains(cmd.INS) && (class.Proprietary() || c.kind[classes] == 2 && cmd.INS != 0x82):
+		return doneSW, true
+	case cmd.INS == apdu.INSGetData:
+		return c.give(cmd, rest{what: dataPart}), false
+	}
+	return noCommandSW, false
+}
+
+// forDomains tells whether no domain may get INS from a user.
+func forDomains(ins byte) bool {
+	switch ins {
+	case 0xE2, 0xE4, 0xE6, 0xE8, 0xD8, 0xF0, 0x50, 0x82, 0xEA:
+		return true
+	}
+	return false
+}
+
+var appAnswers = func() (all [][]byte) {
+	for _, a := range answers {
+		all = append(all, unhex(a))
+	}
+	return all
+}()
 
 func (c *simCard) selectApp(n int, cmd apdu.Command) (apdu.Response, bool) {
 	next := cmd.P2&0x03 == 0x02
-	for i := range c.apps {
-		app := &c.apps[i]
-		aid, _ := hex.DecodeString(app.aid)
-		if !bytes.HasPrefix(aid, cmd.Data) {
+	for i, app := range simApps {
+		if !bytes.HasPrefix(app.aid, cmd.Data) {
 			continue
 		}
 		if next {
 			next = false
 			continue
 		}
-		c.channels[n] = app
-		fci, _ := hex.DecodeString(app.fci)
+		c.selected[n] = int8(i)
 		if cmd.P2&0x0C == 0x0C {
-			fci = nil
+			return doneSW, true
 		}
-		return c.give(cmd, fci), true
+		return c.give(cmd, rest{what: fciParts + uint8(i)}), true
 	}
-	return apdu.Response{SW: apdu.SWFileNotFound}, c.channels[n] == nil || c.channels[n].domain
+	switch c.kind[fails] {
+	case 1:
+		c.selected[n] = 0
+	case 2:
+		c.selected[n] = nothing
+	}
+	app := c.selected[n]
+	return notFoundSW, app == nothing || simApps[app].domain
 }
 
-// give answers with data as the command's Le and the card's ways allow.
-func (c *simCard) give(cmd apdu.Command, data []byte) apdu.Response {
-	more := func(rest []byte) apdu.SW {
-		c.pending = rest
-		return 0x6100 | apdu.SW(byte(len(rest)))
+// give answers with data as the command's Le and the card's manners allow.
+func (c *simCard) give(cmd apdu.Command, from rest) apdu.Response {
+	data := parts[from.what][from.skip:]
+	more := func(given int) apdu.SW {
+		c.pending = rest{from.what, from.skip + uint8(given)}
+		return 0x6100 | apdu.SW(byte(len(data)-given))
 	}
 	switch {
-	case len(data) == 0:
-		return apdu.Response{SW: apdu.SWSuccess}
-	case cmd.Ne == 0 && !c.t0:
-		return apdu.Response{SW: apdu.SWSuccess}
-	case c.t0 && cmd.INS != apdu.INSGetResponse:
-		return apdu.Response{SW: more(data)}
+	case len(data) == 0, cmd.Ne == 0 && c.kind[gives] != 3:
+		return doneSW
+	case c.kind[gives] == 3 && cmd.INS != apdu.INSGetResponse:
+		return apdu.Response{SW: more(0)}
 	case cmd.Ne >= len(data):
 		return apdu.Response{Data: data, SW: apdu.SWSuccess}
-	case c.short == 1 && cmd.Ne > 0:
-		return apdu.Response{Data: data[:cmd.Ne], SW: more(data[cmd.Ne:])}
-	case c.short == 2:
-		c.pending = data
+	case c.kind[gives] == 1 && cmd.Ne > 0:
+		return apdu.Response{Data: data[:cmd.Ne], SW: more(cmd.Ne)}
+	case c.kind[gives] == 2:
+		c.pending = from
 		return apdu.Response{SW: 0x6C00 | apdu.SW(byte(len(data)))}
 	}
 	return apdu.Response{Data: data[:cmd.Ne], SW: apdu.SWSuccess}
@@ -146,150 +305,74 @@ func (c *simCard) give(cmd apdu.Command, data []byte) apdu.Response {
 func (c *simCard) manageChannel(from int, cmd apdu.Command) apdu.Response {
 	n := int(cmd.P2)
 	switch {
-	case c.channels[from] == nil:
-		return apdu.Response{SW: apdu.SWLogicalChannel}
+	case n >= simChannels:
+		return wrongP1P2SW
 	case cmd.P1 == 0x80:
-		if n == 0 {
-			n = from
-		}
-		if n == 0 || c.channels[n] == nil {
-			return apdu.Response{SW: apdu.SWIncorrectP1P2}
-		}
-		delete(c.channels, n)
-		return apdu.Response{SW: apdu.SWSuccess}
-	case cmd.P1 != 0x00 || n >= apdu.Channels || n != 0 && c.channels[n] != nil:
-		return apdu.Response{SW: apdu.SWIncorrectP1P2}
+		return c.closeChannel(from, n)
+	case cmd.P1 != 0x00:
+		return wrongP1P2SW
 	}
-	var data []byte
-	if n == 0 {
-		for n = 1; c.channels[n] != nil; n++ {
-		}
-		if n >= apdu.Channels {
+	asked := n
+	if n == 0 || c.kind[numbers] >= 4 {
+		if n = c.free(asked); n == 0 {
 			return apdu.Response{SW: apdu.SWFunctionNotSupported}
 		}
-		data = []byte{byte(n)}
 	}
-	c.channels[n] = &c.apps[0]
-	if from != 0 {
-		c.channels[n] = c.channels[from]
+	if c.selected[n] != shut && c.kind[reopens] == 0 {
+		return wrongP1P2SW
 	}
-	return c.give(cmd, data)
+	c.selected[n] = 0
+	if c.kind[begins] == 2 || c.kind[begins] == 0 && from != 0 {
+		c.selected[n] = c.selected[from]
+	}
+	return c.give(cmd, c.openedAs(asked, n))
 }
 
-func drawCommand(t *rapid.T) apdu.Command {
-	channel := rapid.SampledFrom([]int{0, 0, 0, 1, 1, 2, 4}).Draw(t, "channel")
-	class := func(allowed ...byte) byte {
-		return apdu.OnChannel(rapid.SampledFrom(allowed).Draw(t, "class"), channel)
+// free is a channel that can be opened, and is not the one asked for; 0 is none.
+func (c *simCard) free(asked int) int {
+	for n := 1; n < simChannels; n++ {
+		if c.selected[n] == shut && n != asked {
+			return n
+		}
 	}
-	ne := rapid.SampledFrom([]int{0, 256, 256, 1, 8, 18}).Draw(t, "Ne")
-	switch rapid.IntRange(0, 5).Draw(t, "command") {
-	case 0, 1:
-		aid := rapid.SampledFrom([]string{"F000000001", "F00000000101", "F00000000102", "F000000002", "F0000000", "F0", "A000000151000000", "A0", "", "F0FF"}).Draw(t, "AID")
-		data, _ := hex.DecodeString(aid)
-		p2 := rapid.SampledFrom([]byte{0, 0, 0, 2, 4, 0x0C}).Draw(t, "P2")
-		return apdu.Command{CLA: class(0x00, 0x00, 0x00, 0x80, 0x0C, 0x10), INS: apdu.INSSelect, P1: 4, P2: p2, Data: data, Ne: ne}
+	return 0
+}
+
+// openedAs is what the answer to opening a channel says.
+func (c *simCard) openedAs(asked, n int) rest {
+	switch c.kind[numbers] {
+	case 1, 5:
+		return rest{}
 	case 2:
-		return apdu.Command{CLA: class(0x00, 0x00, 0x80), INS: apdu.INSGetResponse, Ne: ne}
+		return rest{what: numberParts}
 	case 3:
-		return apdu.Command{CLA: class(0x00, 0x00, 0x80), INS: apdu.INSManageChannel, P1: rapid.SampledFrom([]byte{0, 0x80}).Draw(t, "P1"),
-			P2: rapid.SampledFrom([]byte{0, 1, 2, 4}).Draw(t, "number"), Ne: rapid.SampledFrom([]int{0, 1, 256}).Draw(t, "Ne")}
+		return rest{what: numberParts + uint8(n%(simChannels-1)) + 1}
 	}
-	ins := rapid.SampledFrom([]byte{0xE2, 0xE2, 0xE2, 0xE2, 0xE4, 0xE6, 0xE8, 0xD8, 0xF0, 0x50, 0x82, 0xEA, 0xCA, 0xC2, 0x84}).Draw(t, "INS")
-	return apdu.Command{CLA: class(0x80, 0x80, 0x84, 0x00), INS: ins, Data: []byte{1, 2}, Ne: ne}
+	if asked == n {
+		return rest{} // nobody asked which
+	}
+	return rest{what: numberParts + uint8(n)}
 }
 
-// TestUsersNeverManage: whatever a user sends, in whatever order, and whatever
-// applications answer, no domain gets a command to manage it or to open a
-// secure channel with it.
-func TestUsersNeverManage(t *testing.T) {
-	used := 0
-	for range rounds(t) {
-		rapid.Check(t, func(t *rapid.T) { userAtCard(t, &used) })
+func (c *simCard) closeChannel(from, n int) apdu.Response {
+	if n == 0 || c.kind[closes] >= 2 {
+		n = from
 	}
-	if used == 0 {
-		t.Error("no application ever got STORE DATA: the guard refuses everything")
+	switch basic := c.kind[closes] == 1 || c.kind[closes] == 3; {
+	case n == 0 && basic:
+		c.selected[0] = 0
+	case n == 0 || c.selected[n] == shut:
+		return wrongP1P2SW
+	default:
+		c.selected[n] = shut
 	}
+	return doneSW
 }
 
-// rounds of as many checks as rapid makes, 100 if it is not told otherwise.
-func rounds(t *testing.T) int {
-	if testing.Short() {
-		return 5
+func unhex(s string) []byte {
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		panic(err)
 	}
-	return 20
-}
-
-func userAtCard(t *rapid.T, used *int) {
-	card, guard := newSimCard(t), access.NewGuard(access.User)
-	for range rapid.IntRange(20, 80).Draw(t, "commands") {
-		if rapid.IntRange(0, 30).Draw(t, "event") == 0 {
-			card.reset()
-			guard.Reset()
-		}
-		c := drawCommand(t)
-		if guard.Check(c) != nil {
-			continue
-		}
-		r := card.transmit(c)
-		if card.misused != nil {
-			t.Fatalf("a domain got %X", card.misused)
-		}
-		if rapid.IntRange(0, 20).Draw(t, "lost") == 0 {
-			if rapid.Bool().Draw(t, "and reset") {
-				card.reset()
-			}
-			guard.NoteLost(c)
-			continue
-		}
-		guard.Note(c, r)
-		if c.CLA&0x80 != 0 && c.INS == apdu.INSStoreData {
-			*used++ // by an application
-		}
-	}
-}
-
-// FuzzGuard feeds commands and answers, each with its length in front. An
-// answer of length 0 is lost.
-func FuzzGuard(f *testing.F) {
-	for _, seed := range []string{
-		"0C" + "00A4040006F0000000000100" + "14" + fciShort + "9000" + "05" + "80CA006600" + "02" + "6A88",
-		"0B" + "00A4040006F00000000001" + "02" + "6112" + "05" + "00C0000012" + "14" + fciShort + "9000",
-		"05" + "0070000001" + "03" + "019000" + "04" + "01708000" + "00" + "04" + "80E60C00" + "02" + "9000",
-	} {
-		b, err := hex.DecodeString(seed)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		next := func() (part []byte) {
-			if len(b) > 0 {
-				n := min(int(b[0]), len(b)-1)
-				part, b = b[1:1+n], b[1+n:]
-			}
-			return part
-		}
-		user, admin := access.NewGuard(access.User), access.NewGuard(access.User|access.Administrative)
-		for len(b) > 0 {
-			c, err := apdu.Parse(next())
-			answer := next()
-			if err != nil {
-				continue
-			}
-			if err := admin.Check(c); err != nil {
-				t.Fatal(err)
-			}
-			refused := user.Check(c)
-			if apdu.Class(c.CLA).Proprietary() && (c.INS == apdu.INSInstall || c.INS == apdu.INSLoad || c.INS == apdu.INSDelete) && refused == nil {
-				t.Fatalf("%s got through", c)
-			}
-			r, err := apdu.ParseResponse(answer)
-			if err != nil {
-				user.NoteLost(c)
-				continue
-			}
-			user.Note(c, r)
-		}
-	})
+	return b
 }

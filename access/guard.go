@@ -1,6 +1,7 @@
 package access
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/cloud-of-se/tses/apdu"
@@ -32,11 +33,37 @@ func (r *Refusal) Error() string {
 //     refused on every channel, whatever is selected there.
 //   - STORE DATA and the opening of a secure channel are refused until an
 //     application is selected: what a card selects by itself at reset is its
-//     issuer security domain as a rule. The same holds for what was selected in a
-//     way that leaves open what it is, and for what was selected on a logical
-//     channel that was not opened by MANAGE CHANNEL.
+//     issuer security domain as a rule. So are, in the interindustry class, what
+//     would be management for a card that does not look at that bit.
+//   - An application is taken for selected on a channel while nothing can have
+//     replaced it, on any card. See below.
 //   - What would hide another command from these rules is refused:
-//     interindustry ENVELOPE, and SELECT in a chain of commands.
+//     interindustry ENVELOPE; SELECT, and what a domain acts upon, in a chain of
+//     commands; and MANAGE CHANNEL in a chain or under secure messaging.
+//
+// # Which card it is
+//
+// A Guard does not know what the card makes of a logical channel: it may have
+// none and hear every command on the basic one, take the low bits of CLA alone, open
+// a channel by SELECT, or say that it has opened one and have not. So it trusts
+// no card to tell channels apart:
+//   - A SELECT that is not seen to have selected an application, on whatever
+//     channel, ends the trust in what was selected on all of them. Where all
+//     later SELECTs have selected applications, no way in which a card can map
+//     channels to selections leaves a domain where an application was seen.
+//   - The trust ends with a SELECT that failed, because the old selection may be
+//     gone, and with one that may not have been executed: behind an open chain.
+//   - Nothing is trusted on a channel that MANAGE CHANNEL has not opened, in the
+//     plain class and with a number that was asked for. What a card selects on a
+//     new channel is not known: its default, or what the opening channel has.
+//   - Opening a channel ends the trust in what is selected on all but the basic
+//     one. Closing one, MANAGE CHANNEL in another class, an answer to it that
+//     nobody asked for, and a lost answer end it on all channels.
+//
+// An application that was seen to be selected again, on its channel, is trusted
+// again. What is relied upon is that a card hears the channel in the proprietary
+// class as it does in SELECT (GlobalPlatform Card Specification 2.3.1, 11.1.4),
+// and that domains give their FCI (11.9.3.1).
 //
 // A Guard is used by one goroutine at a time. It starts as after a reset.
 //
@@ -45,7 +72,8 @@ func (r *Refusal) Error() string {
 type Guard struct {
 	planes   Plane
 	channels [apdu.Channels]kind
-	opened   [apdu.Channels]bool // by MANAGE CHANNEL
+	opened   [apdu.Channels]bool // by MANAGE CHANNEL, without a doubt
+	chained  [apdu.Channels]bool // the last command began or continued a chain
 	due      due
 }
 
@@ -91,18 +119,34 @@ func (g *Guard) refuse(c apdu.Command) string {
 		return refuseSelect(c)
 	case c.INS == apdu.INSEnvelope && !class.Proprietary():
 		return "ENVELOPE can carry any command"
+	case c.INS == apdu.INSManageChannel && !class.Proprietary() && !isPlain(class):
+		return "MANAGE CHANNEL in a chain or under secure messaging hides what it does"
 	case class.Proprietary() && isManagement(c.INS):
 		return managementNames[c.INS] + " is GlobalPlatform management"
+	case class.Chained() && isDomainUse(c):
+		return "a chain of commands can end where a security domain is selected"
 	case selected == domain && !isHarmless(c.INS):
 		return "a security domain is selected on this channel"
-	case selected == unknown && class.Proprietary() && isDomainUse(c.INS):
-		return "no application is selected on this channel, a security domain may be"
+	case selected == unknown && isDomainUse(c):
+		return "no application is known to be selected on this channel, a security domain may be; select the application (again)"
 	}
 	return ""
 }
 
-// isSelect tells whether the command is SELECT by AID (ISO/IEC 7816-4, 11.2.2).
-func isSelect(c apdu.Command) bool { return c.INS == apdu.INSSelect && c.P1 == 0x04 }
+// isPlain tells whether a class is interindustry, says its channel, and nothing
+// else: 00 to 03, or 40 to 4F (ISO/IEC 7816-4, 5.4.1).
+func isPlain(class apdu.Class) bool { return class&0xFC == 0 || class&0xF0 == 0x40 }
+
+// isSelect tells whether the command is SELECT by AID (ISO/IEC 7816-4, 11.2.2),
+// or is so for a card that looks at that bit of P1 alone.
+func isSelect(c apdu.Command) bool { return c.INS == apdu.INSSelect && c.P1&0x04 != 0 }
+
+// maySelectRoot tells whether the command is SELECT of the MF, which may bring
+// back what the card selects by itself, or hides whether it is.
+func maySelectRoot(c apdu.Command, plain bool) bool {
+	root := len(c.Data) == 0 || bytes.Equal(c.Data, []byte{0x3F, 0x00})
+	return c.INS == apdu.INSSelect && c.P1 == 0 && (root || !plain)
+}
 
 func refuseSelect(c apdu.Command) string {
 	switch {
@@ -160,14 +204,18 @@ func isManagement(ins byte) bool {
 // insManageUpgrade is MANAGE ELF UPGRADE (GlobalPlatform Amendment H).
 const insManageUpgrade = 0xEA
 
-// isDomainUse tells whether INS, in a proprietary class, is one that a
-// security domain acts upon and that no SIM uses otherwise.
-func isDomainUse(ins byte) bool {
-	switch ins {
-	case apdu.INSStoreData, apdu.INSInitializeUpdate, apdu.INSExternalAuthenticate, insManageUpgrade:
+// isDomainUse tells whether a command is one that a security domain acts upon
+// and that no SIM uses otherwise. A domain need not look at the class; but
+// interindustry EXTERNAL AUTHENTICATE is common on cards without applications,
+// and opens no secure channel without INITIALIZE UPDATE.
+func isDomainUse(c apdu.Command) bool {
+	switch c.INS {
+	case apdu.INSStoreData, apdu.INSInitializeUpdate, insManageUpgrade:
 		return true
+	case apdu.INSExternalAuthenticate:
+		return apdu.Class(c.CLA).Proprietary()
 	}
-	return false
+	return isManagement(c.INS)
 }
 
 // isHarmless tells whether a security domain may get INS from everybody.

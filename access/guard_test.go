@@ -143,7 +143,24 @@ func TestGuard(t *testing.T) {
 		{"no FCI asked for by P2", append([]exchange{{"00A4040C06F0000000000100", "9000"}}, doubt...)},
 		{"FCP asked for", append([]exchange{{"00A4040406F0000000000100", "620A8408F000000000000042" + "9000"}}, doubt...)},
 		{"FCP of a domain", append([]exchange{{"00A4040406F0000000000100", "620A8408A000000151000000" + "9000"}}, useOfDomain...)},
-		{"failed SELECT changes nothing", []exchange{{selectApp, "9000"}, {"00A4040006F0000000000200", "6A82"}, {"80E2800001AA", "9000"}}},
+		{"failed SELECT, after which another application is used", []exchange{{selectApp, "9000"}, {"00A4040006F0000000000200", "6A82"}, {"80CA006600", "9000"}, {selectApp, "9000"}, {"80E2800001AA", "9000"}}},
+		{"failed SELECT may have lost the old selection", append([]exchange{{selectApp, "9000"}, {"00A4040006F0000000000200", "6A82"}}, doubt...)},
+		{"SELECT of the MF", append([]exchange{{selectApp, "9000"}, {"00A40000023F0000", "9000"}}, doubt...)},
+		{"SELECT of the MF under secure messaging", append([]exchange{{selectApp, "9000"}, {"0CA4000002C0FF", "9000"}}, doubt...)},
+		{"SELECT of a file", []exchange{{selectApp, "9000"}, {"00A4020C025001", "9000"}, {"80E2800001AA", "9000"}}},
+		{"SELECT by a bit of P1", []exchange{{"00A4050008A00000015100000000", "refused"}, {"00A4840000", "refused"}}},
+		{"SELECT in a reserved class", append([]exchange{{"20A4040006F0000000000100", "9000"}}, doubt...)},
+		{"SELECT behind an open chain", append([]exchange{{"10CA00000166", "9000"}, {selectApp, "66009000"}}, doubt...)},
+		{"SELECT behind an open chain of another channel", append([]exchange{{"11CA00000166", "9000"}, {selectApp, "66009000"}}, doubt...)},
+		{"SELECT behind a chain whose answer is lost", append([]exchange{{"10CA00000166", "lost"}, {"00CA000000", "lost"}, {selectApp, "66009000"}}, doubt...)},
+		{"SELECT behind a chain that has ended", []exchange{{"10DB3FFF0166", "9000"}, {"00DB3FFF0166", "9000"}, {selectApp, "9000"}, {"80E2800001AA", "9000"}}},
+		{"GET RESPONSE behind an open chain", append([]exchange{{"11CA00000166", "9000"}, {"00A4040006F00000000001", "6131"}, {"00C0000031", fciPPSE + "9000"}}, doubt...)},
+		{"GET RESPONSE in a proprietary class", append([]exchange{{"00A4040006F00000000001", "6131"}, {"80C0000031", fciPPSE + "9000"}}, doubt...)},
+		{"management in the interindustry class", []exchange{
+			{"00E2000001AA", "refused"}, {"00E40000024F00", "refused"}, {"0050000008000102030405060700", "refused"}, {"00F0000000", "refused"},
+			{"0082000008" + strings.Repeat("00", 8), "9000"}}},
+		{"management in a chain", []exchange{
+			{selectApp, "9000"}, {"90E2000001AA", "refused"}, {"10E2000001AA", "refused"}, {"9050000001AA", "refused"}, {"10DB3FFF01AA", "9000"}}},
 		{"SELECT with the wrong Le", append([]exchange{{selectApp, "9000"}, {"00A4040006F0000000000200", "6C12"}}, doubt...)},
 		{"SELECT in a proprietary class", append([]exchange{{"80A4040006F0000000000100", "9000"}}, doubt...)},
 		{"SELECT in a proprietary class, of a domain", append([]exchange{{selectApp, renamed(fciShort) + "9000"}, {"80A4040006F0000000000200", "9000"}}, useOfDomain...)},
@@ -155,13 +172,38 @@ func TestGuard(t *testing.T) {
 			{"0070000001", "139000"}, {"4FA4040006F0000000000100", "9000"}, {"CFE2800001AA", "9000"}, {"CEE2800001AA", "refused"}, {"EFE2800001AA", "9000"}}},
 		{"channel opened from the basic one", []exchange{{selectApp, "9000"}, open1, {"81E2800001AA", "refused"}}},
 		{"channel opened from another", []exchange{
-			open1, {"01A4040006F0000000000100", "9000"}, {"0170000001", "029000"}, {"82E2800001AA", "9000"}, {"0170000300", "9000"}, {"83E2800001AA", "9000"}}},
+			open1, {"01A4040006F0000000000100", "9000"}, {"0170000001", "029000"}, {"82E2800001AA", "refused"}, {"0170000300", "9000"}, {"83E2800001AA", "refused"},
+			{"82A4040006F0000000000100", "9000"}, {"82E2800001AA", "refused"}, {"02A4040006F0000000000100", "9000"}, {"82E2800001AA", "9000"}}},
 		{"channel with a domain opened from another", []exchange{
 			open1, {"01A4040006F0000000000100", renamed(fciShort) + "9000"}, {"0170000001", "029000"}, {"82F20000024F00", "refused"}}},
 		{"closed channel", []exchange{
 			open1, {"01A4040006F0000000000100", "9000"}, {"00708001", "9000"}, {"81E2800001AA", "refused"}}},
 		{"channel that closes itself", []exchange{
-			open1, {selectApp, "9000"}, {"01A4040006F0000000000100", "9000"}, {"01708000", "9000"}, {"81E2800001AA", "refused"}, {"80E2800001AA", "9000"}}},
+			open1, {selectApp, "9000"}, {"01A4040006F0000000000100", "9000"}, {"01708000", "9000"}, {"81E2800001AA", "refused"}, {"80E2800001AA", "refused"},
+			{selectApp, "9000"}, {"80E2800001AA", "9000"}}},
+		{"channel whose closing fails", []exchange{
+			open1, {"01A4040006F0000000000100", "9000"}, {"01708000", "6A86"}, {"81E2800001AA", "refused"}}},
+		{"basic channel closed", append([]exchange{{selectApp, "9000"}, {"00708000", "9000"}}, doubt...)},
+		{"MANAGE CHANNEL in a chain or secured", []exchange{
+			{"1070000001", "refused"}, {"0C70000001", "refused"}, {"0870000001", "refused"}, {"0470000001", "refused"}, {"2070000001", "refused"},
+			{"6070000001", "refused"}, {"5070800100", "refused"}, {"4F70000001", "9000"}}},
+		{"MANAGE CHANNEL in a proprietary class opens nothing", []exchange{
+			{"8070000001", "019000"}, {"9070000001", "019000"}, {"8C70000001", "019000"}, {"01A4040006F0000000000100", "9000"}, {"81E2800001AA", "refused"}}},
+		{"MANAGE CHANNEL in a proprietary class may have closed", append([]exchange{
+			open1, {"01A4040006F0000000000100", "9000"}, {selectApp, "9000"}, {"80708001", "9000"}, {"81E2800001AA", "refused"},
+			{"01A4040006F0000000000100", "9000"}, {"81E2800001AA", "refused"}}, doubt[:2]...)},
+		{"MANAGE CHANNEL of another kind", append([]exchange{{selectApp, "9000"}, {"00704001", "9000"}}, doubt...)},
+		{"a number that nobody asked for", append([]exchange{
+			{selectApp, "9000"}, {"0070000201", "039000"}, {"03A4040006F0000000000100", "9000"}, {"83E2800001AA", "refused"}, {"02A4040006F0000000000100", "9000"},
+			{"82E2800001AA", "refused"}, {"00A4040006F0000000000200", "6A82"}}, doubt...)},
+		{"no number", []exchange{
+			{selectApp, "9000"}, {"0070000001", "9000"}, {"01A4040006F0000000000100", "9000"}, {"81E2800001AA", "refused"}}},
+		{"opened anew", []exchange{
+			open1, {"01A4040006F0000000000100", "9000"}, {"0070000101", "9000"}, {"81E2800001AA", "refused"}}},
+		{"a card that is deaf to channels", append([]exchange{
+			{selectApp, "9000"}, open1, {"80E2800001AA", "9000"}, {"01A4040006F0000000000100", renamed(fciShort) + "9000"}}, doubt...)},
+		{"a card that hears two bits of channels", []exchange{
+			open1, {"0070000500", "9000"}, {"01A4040006F0000000000100", "9000"}, {"81E2800001AA", "9000"}, {"41A4040C06F00000000001", "9000"}, {"81E2800001AA", "refused"}}},
 		{"channel whose number is not known", []exchange{
 			open1, {selectApp, renamed(fciShort) + "9000"}, {"01A4040006F0000000000100", "9000"}, {"01700000", "6101"}, {"80E2800001AA", "refused"}}},
 		{"an application's own command 70", []exchange{

@@ -12,27 +12,41 @@ func (g *Guard) Note(c apdu.Command, r apdu.Response) {
 	if g.planes&Administrative != 0 {
 		return
 	}
-	n := apdu.Class(c.CLA).Channel()
-	awaited := g.due
+	class := apdu.Class(c.CLA)
+	n := class.Channel()
+	awaited, plain := g.due, isPlain(class) && !g.inChain()
 	g.due = due{}
+	g.chained[n] = class.Chained()
 	switch {
-	case isSelect(c):
+	case isSelect(c) && plain:
 		g.noteSelect(n, c, r)
-	case c.INS == apdu.INSGetResponse && awaited.is && awaited.channel == n:
+	case isSelect(c):
+		g.noteHidden(n, c, r)
+	case maySelectRoot(c, plain):
+		g.doubtAll()
+	case c.INS == apdu.INSManageChannel && plain:
+		g.noteChannel(n, c, r)
+	case c.INS == apdu.INSManageChannel:
+		g.doubtChannels()
+	case c.INS == apdu.INSGetResponse && plain && awaited.is && awaited.channel == n:
 		g.noteFCI(awaited, r)
-	case c.INS == apdu.INSManageChannel && !apdu.Class(c.CLA).Proprietary() && r.SW.Done():
-		g.noteChannel(c, r)
 	}
 }
 
 // NoteLost records that a command was sent whose answer is not known. The SE
 // may have been reset, so nothing is known to be an application any more.
-func (g *Guard) NoteLost(apdu.Command) {
+func (g *Guard) NoteLost(c apdu.Command) {
 	g.due = due{}
-	for n := range g.channels {
-		g.doubt(n)
+	if class := apdu.Class(c.CLA); class.Chained() { // or else the chain of before may still be open
+		g.chained[class.Channel()] = true
 	}
+	g.doubtChannels()
 }
+
+// inChain tells whether a chain of commands may be open, whose next command a
+// card can take for its last one, whatever it is. On which channel is not asked,
+// because the card may not do so either.
+func (g *Guard) inChain() bool { return g.chained != [apdu.Channels]bool{} }
 
 // doubt forgets that a channel has an application. That it has a domain stays,
 // which is less allowed.
@@ -42,25 +56,43 @@ func (g *Guard) doubt(n int) {
 	}
 }
 
+// doubtAll doubts what is selected, on every channel: a SELECT on one may have
+// replaced it.
+func (g *Guard) doubtAll() {
+	for n := range g.channels {
+		g.doubt(n)
+	}
+}
+
+// doubtChannels doubts which channels are open, too.
+func (g *Guard) doubtChannels() {
+	g.doubtAll()
+	clear(g.opened[:])
+}
+
 func hasMore(sw apdu.SW) bool { return sw.SW1() == 0x61 || sw.SW1() == 0x9F }
 
+// noteSelect learns from a SELECT in the plain class. Some cards have selected
+// before they look at Le (6CXX), others have lost the old selection when they find
+// no new one.
 func (g *Guard) noteSelect(n int, c apdu.Command, r apdu.Response) {
-	class := apdu.Class(c.CLA)
 	switch {
-	case r.SW.SW1() == 0x6C: // some have selected before they look at Le
-		g.mayHaveSelected(n)
 	case !r.SW.Done():
-	case class.Proprietary() || class.SecureMessaging():
-		// No SELECT of ISO/IEC 7816-4, or one that hides what it selects.
-		g.mayHaveSelected(n)
-		if judge(c.P2, c.Ne, r) == domain {
-			g.channels[n] = domain
-		}
+		g.doubtAll()
 	case len(r.Data) == 0 && hasMore(r.SW):
 		g.set(n, unknown)
 		g.due = due{is: true, channel: n, p2: c.P2}
 	default:
 		g.set(n, judge(c.P2, c.Ne, r))
+	}
+}
+
+// noteHidden learns from what may be no SELECT of ISO/IEC 7816-4, or not have
+// selected what it says.
+func (g *Guard) noteHidden(n int, c apdu.Command, r apdu.Response) {
+	g.doubtAll()
+	if r.SW.Done() && judge(c.P2, c.Ne, r) == domain {
+		g.channels[n] = domain
 	}
 }
 
@@ -74,56 +106,76 @@ func (g *Guard) noteFCI(awaited due, r apdu.Response) {
 	}
 }
 
-// set records what a SELECT has selected. On a channel that was not opened by
-// MANAGE CHANNEL nothing counts as an application.
+// set records what a SELECT has selected. What is no application for sure may be
+// a domain, on a card that does not look at the channel in CLA on all of them. On
+// a channel that was not opened by MANAGE CHANNEL nothing counts as an
+// application.
 func (g *Guard) set(n int, k kind) {
 	if k != application {
-		g.mayHaveSelected(n)
+		g.doubtAll()
 	} else if n != 0 && !g.opened[n] {
 		k = unknown
 	}
 	g.channels[n] = k
 }
 
-// mayHaveSelected doubts what a SELECT on a channel can have replaced. A card
-// that does not look at the channel in CLA has replaced what is selected on
-// the basic channel; no such card has opened another one.
-func (g *Guard) mayHaveSelected(n int) {
-	g.doubt(n)
-	if !g.opened[n] {
-		g.doubt(0)
+// noteChannel follows MANAGE CHANNEL (ISO/IEC 7816-4, 11.1.2) in the plain class.
+// Opening a channel changes which ones there are, and a card may name another
+// than it means: what is selected on all but the basic one is to be seen again.
+// Closing can mean the basic one, too, on a card that does not look at channels,
+// and then what the card selects by itself is there again.
+func (g *Guard) noteChannel(from int, c apdu.Command, r apdu.Response) {
+	basic := g.channels[0]
+	g.doubtAll()
+	switch n := int(c.P2); {
+	case c.P1 == 0x80 && n < len(g.channels):
+		g.noteClosed(from, n)
+	case c.P1 != 0x00:
+		clear(g.opened[:])
+	default:
+		g.channels[0] = basic
+		if r.SW.Done() {
+			g.noteOpened(from, n, r)
+		}
 	}
 }
 
-// noteChannel follows MANAGE CHANNEL (ISO/IEC 7816-4, 11.1.2): a channel that
-// is opened from the basic one has the card's default application, another
-// that of the channel it was opened from. P2 of 0 closes the channel in CLA,
-// or lets the card choose the one to open and name it in its answer.
-func (g *Guard) noteChannel(c apdu.Command, r apdu.Response) {
-	from, n := apdu.Class(c.CLA).Channel(), int(c.P2)
-	switch {
-	case n != 0:
-	case c.P1 == 0x80:
+// noteClosed learns that a channel may be closed, if the answer is an error,
+// too. P2 of 0 means the channel in CLA.
+func (g *Guard) noteClosed(from, n int) {
+	if n == 0 {
 		n = from
-	case len(r.Data) > 0:
-		n = int(r.Data[0])
 	}
-	// An opened channel whose number is not known has nothing selected here.
-	if n == 0 || n >= len(g.channels) {
-		return
-	}
-	switch c.P1 {
-	case 0x80:
-		g.channels[n], g.opened[n] = unknown, false
-	case 0x00:
-		if g.channels[n] == domain {
-			return // it is open, whatever the answer says
-		}
+	g.channels[n], g.opened[n] = unknown, false
+}
+
+// noteOpened learns that a channel was opened, P2 of 0 letting the card choose
+// which. Whether it has the card's default application or that of the channel it
+// was opened from is the card's affair. If its number is not what was asked for,
+// any may be open or begun anew.
+func (g *Guard) noteOpened(from, asked int, r apdu.Response) {
+	n, ok := openedNumber(asked, r)
+	switch {
+	case !ok:
+		g.doubtChannels()
+	case g.channels[n] == domain: // it is open, whatever the answer says
+	default:
 		g.channels[n], g.opened[n] = unknown, true
-		if from != 0 {
-			g.channels[n] = g.channels[from]
+		if from != 0 && g.channels[from] == domain {
+			g.channels[n] = domain
 		}
 	}
+}
+
+// openedNumber is the channel that an answer to MANAGE CHANNEL says is open.
+func openedNumber(asked int, r apdu.Response) (n int, ok bool) {
+	n = asked
+	if len(r.Data) == 1 && (asked == 0 || int(r.Data[0]) == asked) {
+		n = int(r.Data[0])
+	} else if len(r.Data) > 0 {
+		return 0, false
+	}
+	return n, r.SW == apdu.SWSuccess && n > 0 && n < apdu.Channels
 }
 
 // askedForFCI tells whether P2 of SELECT wants the FCI template, which domains
