@@ -17,7 +17,7 @@ const (
 	NXPGlobalPlatform = "nxp-gp"  // the same with NXP's node addresses
 	NXPeSE            = "nxp-ese" // NXP PN80T, SN100, SN110, SN220
 	ST54              = "st54"    // ST54J, K, L; needs a reset pin
-	Thales            = "thales"  // Thales (Gemalto) eSE
+	Thales            = "thales"  // Thales (Gemalto) eSE; later ones speak gp
 )
 
 var dialects = map[string]t1.Dialect{

@@ -37,6 +37,10 @@ func (c *Chip) begin(write bool, n int, clock int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
+	if c.deep {
+		c.deep, c.told, c.wakes = false, false, true
+		c.restart(c.opts.Boot)
+	}
 	if c.slept = c.fallenAsleep(); c.slept {
 		c.note("wakes", nil)
 		c.bootAt, c.wakes = now.Add(c.opts.Wake), true
@@ -54,6 +58,8 @@ func (c *Chip) begin(write bool, n int, clock int64) {
 	least := limits.guard
 	if a.wrote && !write {
 		least = max(least, limits.turn)
+	} else if write && !a.wrote {
+		least = max(least, limits.back)
 	}
 	switch pause := now.Sub(a.end); {
 	case clock > limits.clock:

@@ -33,10 +33,18 @@ type Options struct {
 	IFSC       int // the longest INF field that it takes
 	MaxIFSD    int // the longest INF field that it sends
 	Historical []byte
-	LRC        bool // an ST54 that says so
+	LRC        bool          // an ST54 that says so
+	CRC        bool          // an NXP eSE that says so
+	BGT        time.Duration // of an NXP eSE: between blocks in opposite directions
+	TS         bool          // a Thales eSE whose answer to reset begins with it
+	Parameters []byte        // what it says about itself, where it is not nil, instead of what follows from the above
 
 	IdleByte byte // 00 or FF: what it sends when it has nothing to say
 	NoNack   bool // on I2C it sends that byte too, instead of not acknowledging
+
+	// Stale is what the chip's shift register holds on SPI when the host looks
+	// for a block, one byte after the other: it comes first.
+	Stale []byte
 
 	Faults *Faults // nil for none
 }
@@ -44,8 +52,7 @@ type Options struct {
 // Chip is a simulated secure element. Its methods may be called from any
 // goroutine.
 type Chip struct {
-	opts  Options
-	check check
+	opts Options
 
 	mu     sync.Mutex
 	closed bool
@@ -53,7 +60,9 @@ type Chip struct {
 	bootAt time.Time // when it will listen
 	slept  bool      // it slept when the access began
 	wakes  bool      // until bootAt
+	deep   bool      // asleep until an access or the reset line
 	told   bool      // the host knows its parameters
+	check  check     // of blocks, as of now
 	audit  audit
 
 	history []event
@@ -64,6 +73,8 @@ type Chip struct {
 	outAt    time.Time // since when
 	pos      int       // how much of it was sent
 	thenBoot bool      // when it was sent
+	thenDeep bool      // likewise: deep power down
+	looks    int       // how many reads have found a stale byte
 
 	thenFaint bool // likewise, or when the host writes
 
@@ -78,10 +89,7 @@ type Chip struct {
 // ends it.
 func New(o Options) *Chip {
 	o.fill()
-	c := &Chip{opts: o, check: o.Family.check}
-	if o.Family.helloFirst && o.LRC {
-		c.check = xorAll
-	}
+	c := &Chip{opts: o}
 	c.brain.ctx, c.brain.cancel = context.WithCancel(context.Background())
 	c.brain.idle = make(chan struct{})
 	close(c.brain.idle)
@@ -93,6 +101,9 @@ func New(o Options) *Chip {
 func (o *Options) fill() {
 	d := o.Family.defaults
 	orElse(&o.Wire, I2C)
+	if o.Wire == I2C {
+		orElse(&o.Clock, o.Family.i2cClock)
+	}
 	orElse(&o.Clock, d.Clock)
 	orElse(&o.Guard, d.Guard)
 	if o.NoGuard {
@@ -132,12 +143,28 @@ func (c *Chip) restart(boot time.Duration) {
 	c.note("restarts", nil)
 	c.brain.abandon()
 	c.bootAt = time.Now().Add(boot)
-	c.rx, c.out, c.pos, c.thenBoot, c.thenFaint = nil, nil, 0, false, false
-	c.protocol = protocol{ifsd: min(c.opts.MaxIFSD, 254)}
+	c.rx, c.out, c.pos, c.thenBoot, c.thenDeep, c.thenFaint = nil, nil, 0, false, false, false
+	c.protocol = protocol{ifsc: c.opts.IFSC, ifsd: min(c.opts.MaxIFSD, 254)}
 	c.brain.stale = true
-	if c.opts.Family.helloFirst {
-		c.out, c.outAt = c.opts.Family.hello(&c.opts), c.bootAt
+	c.check = c.opts.Family.check
+	f := c.opts.Family
+	if f.ifs == ifsBoth {
+		c.protocol.ifsc = min(c.opts.IFSC, 254)
 	}
+	if f.helloFirst {
+		c.out, c.outAt = c.hello(), c.bootAt
+		if c.opts.LRC {
+			c.check = xorAll
+		}
+	}
+}
+
+// hello is what the chip says about itself.
+func (c *Chip) hello() []byte {
+	if c.opts.Parameters != nil {
+		return c.opts.Parameters
+	}
+	return c.opts.Family.hello(&c.opts)
 }
 
 // faint is a reset that nobody asked for.
@@ -145,6 +172,7 @@ func (c *Chip) faint() {
 	c.selfResets++
 	c.note("faints", nil)
 	c.restart(c.opts.Boot)
+	c.protocol.ifsTold = true // the host does not know that it is due
 }
 
 // SelfResets counts the times that the chip fainted by a fault.
@@ -159,7 +187,7 @@ func (c *Chip) hold(active bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.held && !active {
-		c.mute, c.told = false, false
+		c.mute, c.told, c.deep = false, false, false
 		c.restart(c.opts.Boot)
 	}
 	if active {
@@ -170,7 +198,7 @@ func (c *Chip) hold(active bool) {
 
 // listens tells whether the chip is there for the host now.
 func (c *Chip) listens() bool {
-	return !c.closed && !c.held && !c.mute && !c.slept && !time.Now().Before(c.bootAt)
+	return !c.closed && !c.held && !c.mute && !c.slept && !c.deep && !time.Now().Before(c.bootAt)
 }
 
 // fallenAsleep tells whether the chip had nothing to do for so long that it
@@ -265,15 +293,18 @@ func (c *Chip) read(b []byte, start time.Time, perByte time.Duration) (spoke boo
 	for i := range b {
 		b[i] = c.opts.IdleByte
 	}
-	if !c.listens() || c.pos == len(c.out) {
+	if !c.listens() {
 		return false
 	}
-	i := 0
+	i := c.leave(b)
+	if c.pos == len(c.out) {
+		return false
+	}
 	if late := c.outAt.Sub(start); late > 0 {
 		if perByte == 0 {
 			return false
 		}
-		i = int((late + perByte - 1) / perByte)
+		i = max(i, int((late+perByte-1)/perByte))
 	}
 	if i >= len(b) {
 		return false
@@ -285,10 +316,24 @@ func (c *Chip) read(b []byte, start time.Time, perByte time.Duration) (spoke boo
 	return true
 }
 
+// leave puts what the shift register held at the beginning of a look, and tells
+// how many bytes that are.
+func (c *Chip) leave(b []byte) int {
+	if len(c.opts.Stale) == 0 || c.pos > 0 || len(b) == 1 {
+		return 0 // a host that takes one byte at a time does not see where an access begins
+	}
+	b[0] = c.opts.Stale[c.looks%len(c.opts.Stale)]
+	c.looks++
+	return 1
+}
+
 // sent follows the last byte of a block.
 func (c *Chip) sent() {
 	if c.protocol.telling {
 		c.told, c.protocol.telling = true, false
+		if c.opts.CRC {
+			c.check = x25Low
+		}
 	}
 	if c.opts.Family.helloFirst {
 		c.told = true
@@ -300,6 +345,10 @@ func (c *Chip) sent() {
 		c.told = false
 		c.restart(c.opts.Boot)
 	}
+	if c.thenDeep {
+		c.note("powers down", nil)
+		c.deep, c.thenDeep = true, false
+	}
 }
 
 // limits are what the host has to keep to now.
@@ -307,7 +356,7 @@ func (c *Chip) limits() limits {
 	o := &c.opts
 	switch {
 	case c.told:
-		l := limits{clock: o.Clock, guard: o.Guard, turn: o.Turn, poll: o.Poll}
+		l := limits{clock: o.Clock, guard: o.Guard, turn: max(o.Turn, o.BGT), back: o.BGT, poll: o.Poll}
 		if o.Wire == SPI {
 			l.access = o.MaxAccess
 		}

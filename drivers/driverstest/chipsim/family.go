@@ -23,6 +23,8 @@ type Family struct {
 	bare       bool // a whole APDU in a block with PCB C1
 	noExtend   bool // it never asks for more time
 	helloFirst bool // it speaks first, after power
+	ifs        ifsRule
+	i2cClock   int64 // of its I2C side; 0 where it has none of its own
 
 	defaults Options // of the zero fields of the options
 	before   limits  // what a host has to keep to on SPI until it was told
@@ -37,25 +39,36 @@ const (
 	resets                         // at once
 	resetsThen                     // after the response, with the time for a boot
 	sleeps                         // nothing else
+	sleepsDeep                     // after the response: until an access or the reset line
 )
 
-// The families. PCBs are those of drivers' and chips' documents.
+// ifsRule is what a chip does with S(IFS request).
+type ifsRule uint8
+
+const (
+	ifsOneWay ifsRule = iota // it sends blocks of that size
+	ifsFirst                 // likewise, and its maker's host sends it before all else
+	ifsBoth                  // it takes them, too, and refuses what is above its most
+)
+
+// The families. PCBs are those of drivers' and chips' documents; dialects.go of
+// the drivers' package t1 says whose code and papers they were held against.
 var (
 	GP = &Family{
 		Name: "gp", fromHost: 0x21, toHost: 0x12, lenSize: 2, check: x25High,
 		requests: map[byte]request{0xC4: says, 0xC6: sleeps, 0xCF: resetsThen},
-		hello:    cip,
+		hello:    cip, i2cClock: 400e3,
 		defaults: gpDefaults, before: gpBefore,
 	}
 	NXPGP = &Family{
 		Name: "nxp-gp", fromHost: 0x5A, toHost: 0xA5, lenSize: 2, check: x25High,
-		requests: map[byte]request{0xC4: says, 0xC6: sleeps, 0xCF: resetsThen},
-		hello:    cip,
+		requests: map[byte]request{0xC4: says, 0xC6: sleeps, 0xCF: resetsThen, 0xDE: resetsThen, 0xDF: sleepsDeep},
+		hello:    cip, i2cClock: 1e6,
 		defaults: gpDefaults, before: gpBefore,
 	}
 	SE050 = &Family{
 		Name: "um11225", fromHost: 0x5A, toHost: 0xA5, lenSize: 1, check: x25Low,
-		requests: map[byte]request{0xC5: sleeps, 0xC7: says, 0xCF: says | resets},
+		requests: map[byte]request{0xC5: sleeps, 0xC6: resetsThen, 0xC7: says, 0xCF: says | resets, 0xDF: sleepsDeep},
 		hello:    nxpATR,
 		defaults: Options{
 			Clock: 1e6, Guard: 100 * time.Microsecond, Poll: time.Millisecond, Boot: 5 * time.Millisecond,
@@ -65,18 +78,19 @@ var (
 	}
 	NXPeSE = &Family{
 		Name: "nxp-ese", fromHost: 0x5A, toHost: 0xA5, lenSize: 1, longLen: true, check: xorWithoutNAD,
-		requests: map[byte]request{0xC4: says | resets, 0xC5: sleeps, 0xC7: says},
-		hello:    func(o *Options) []byte { return o.Historical },
+		requests: map[byte]request{0xC4: says | resets, 0xC5: sleeps, 0xC6: resetsThen, 0xC7: says},
+		hello:    eSEParameters, ifs: ifsBoth,
 		defaults: Options{
 			Clock: 1e6, Guard: 100 * time.Microsecond, Poll: time.Millisecond, Boot: 5 * time.Millisecond,
-			BWT: 1624 * time.Millisecond, IFSC: 254, MaxIFSD: 254, Historical: []byte("PN80T"),
+			BWT: 1624 * time.Millisecond, IFSC: 254, MaxIFSD: 254,
 		},
 		before: limits{clock: 1e6, guard: 100 * time.Microsecond, poll: time.Millisecond},
 	}
 	ST54 = &Family{
 		Name: "st54", fromHost: 0x21, toHost: 0x12, lenSize: 1, check: x25Low,
+		requests:   map[byte]request{0xCF: says | resets},
 		hello:      atp,
-		helloFirst: true,
+		helloFirst: true, ifs: ifsFirst,
 		defaults: Options{
 			Clock: 8e6, Guard: 100 * time.Microsecond, Turn: time.Millisecond, Poll: time.Millisecond, Boot: 40 * time.Millisecond,
 			BWT: 1680 * time.Millisecond, IFSC: 254, MaxIFSD: 254, Historical: []byte("ST54J"),
@@ -124,6 +138,7 @@ type limits struct {
 	clock  int64
 	guard  time.Duration
 	turn   time.Duration
+	back   time.Duration
 	poll   time.Duration
 	access int // bytes, 0 for any number
 }

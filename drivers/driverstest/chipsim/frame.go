@@ -60,11 +60,26 @@ func (c *Chip) decode(nad byte, b []byte) (block, bool) {
 
 // misleads tells whether a host would take the damaged bytes for a block: its
 // check field cannot see every damage, and a test must not ask for the
-// impossible.
+// impossible. On SPI a host looks for a block's beginning in all of a look.
 func (c *Chip) misleads(b []byte) bool {
 	for len(b) > 0 && (b[0] == 0x00 || b[0] == 0xFF) {
 		b = b[1:]
 	}
+	starts := 1
+	if c.opts.Wire == SPI {
+		starts = 2 + c.opts.Family.lenSize + 2
+	}
+	for at := range min(starts, len(b)) {
+		if c.readsAsBlock(b[at:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// readsAsBlock tells whether b begins with a block, idle bytes behind it
+// included.
+func (c *Chip) readsAsBlock(b []byte) bool {
 	const (
 		head    = 5               // a longer one no family has
 		longest = head + 4089 + 2 // likewise

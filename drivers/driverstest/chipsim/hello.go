@@ -37,21 +37,44 @@ func atp(o *Options) []byte {
 	if o.LRC {
 		kind = 0
 	}
-	b := []byte{0, kind, 0x02}
+	b := append([]byte{37}, "STVID"...)
 	b = put16(b, int(o.BWT/time.Millisecond))
 	b = append(b, 1, msByte(o.Boot))
-	b = append(put16(b, int(o.Clock/1000)), byte(o.IFSC))
+	b = append(put16(b, int(o.Clock/1000)), kind, byte(o.IFSC))
 	b = append(b, o.Historical...)
-	b[0] = byte(len(b) + 1)
+	b = append(b, make([]byte, 36-len(b))...)
 	return append(b, x25Low(b)...)
 }
 
+// eSEParameters are those of an SN220, which NXP's host knows by the last byte
+// of the vendor ID.
+func eSEParameters(o *Options) []byte {
+	b := []byte{0xA0, 0, 0, 3, 0x20, 1}
+	b = put16(b, int(o.BGT/time.Millisecond))
+	b = put16(b, int(o.BWT/time.Millisecond))
+	b = put16(b, int(o.Clock/1000))
+	kind, capabilities := byte(0), 0x04 // chip reset
+	if o.CRC {
+		kind = 1
+	}
+	if o.IFSC > 254 {
+		capabilities |= 0x08
+	}
+	b = append(b, kind, byte(min(o.IFSC, 254)), 1)
+	b = put16(put16(b, o.IFSC), capabilities)
+	return append(b, 0, 1) // channel 0, JCOP
+}
+
 // isoATR is an answer to reset of ISO/IEC 7816-3 with an IFSC for T=1 in its
-// third TA.
+// third TA, without TS unless that is asked for.
 func isoATR(o *Options) []byte {
-	b := []byte{0x3B, 0x80 | byte(len(o.Historical)), 0x81, 0x11, byte(o.IFSC)}
+	b := []byte{0x80 | byte(len(o.Historical)), 0x81, 0x11, byte(o.IFSC)}
 	b = append(b, o.Historical...)
-	return append(b, xorAll(b[1:])...)
+	b = append(b, xorAll(b)...)
+	if o.TS {
+		b = append([]byte{0x3B}, b...)
+	}
+	return b
 }
 
 func put16(b []byte, n int) []byte { return append(b, byte(n>>8), byte(n)) }

@@ -4,9 +4,11 @@ import "slices"
 
 // protocol is the chip's half of T=1.
 type protocol struct {
-	rxN     byte // N(S) of the host's block that is expected
-	txN     byte // N(S) of the chip's next block
-	ifsd    int
+	rxN     byte   // N(S) of the host's block that is expected
+	txN     byte   // N(S) of the chip's next block
+	ifsc    int    // the most INF bytes from the host
+	ifsd    int    // and to it
+	ifsTold bool   // the host has sent S(IFS request)
 	command []byte // the blocks of a chain so far
 
 	answer    []byte // what of the answer was not sent yet
@@ -46,7 +48,10 @@ func (c *Chip) sayR(code byte) { c.say(block{0x80 | c.protocol.rxN<<4 | code, ni
 // takeI takes an I-block.
 func (c *Chip) takeI(b block) {
 	p := &c.protocol
-	if b.pcb>>6&1 != p.rxN || len(b.inf) > c.opts.IFSC || p.extending {
+	if c.opts.Family.ifs == ifsFirst && !p.ifsTold {
+		c.audit.report("an I-block before S(IFS request)")
+	}
+	if b.pcb>>6&1 != p.rxN || len(b.inf) > p.ifsc || p.extending {
 		c.sayR(errOther)
 		return
 	}
@@ -99,15 +104,10 @@ func (c *Chip) takeS(b block) {
 	switch b.pcb {
 	case 0xC0: // RESYNCH
 		c.brain.abandon()
-		*p = protocol{ifsd: p.ifsd}
+		*p = protocol{ifsc: p.ifsc, ifsd: p.ifsd, ifsTold: p.ifsTold}
 		c.say(block{0xE0, nil})
 	case 0xC1: // IFS
-		n := 0
-		for _, v := range b.inf {
-			n = n<<8 | int(v)
-		}
-		p.ifsd = max(1, min(n, c.opts.MaxIFSD))
-		c.say(block{0xE1, b.inf})
+		c.takeIFS(b)
 	case 0xC2: // ABORT
 		p.command, p.answer, p.lastI = nil, nil, nil
 		c.say(block{0xE2, nil})
@@ -118,6 +118,25 @@ func (c *Chip) takeS(b block) {
 	}
 }
 
+// takeIFS takes the size of the blocks to the host, and with some chips of those
+// from it.
+func (c *Chip) takeIFS(b block) {
+	p, n := &c.protocol, 0
+	for _, v := range b.inf {
+		n = n<<8 | int(v)
+	}
+	if c.opts.Family.ifs == ifsBoth {
+		if n > c.opts.IFSC {
+			c.sayR(errOther)
+			return
+		}
+		p.ifsc = n
+	}
+	p.ifsTold = true
+	p.ifsd = max(1, min(n, c.opts.MaxIFSD))
+	c.say(block{0xE1, b.inf})
+}
+
 // takeOwn takes the S(requests) of the family.
 func (c *Chip) takeOwn(b block) {
 	what, known := c.opts.Family.requests[b.pcb]
@@ -126,16 +145,22 @@ func (c *Chip) takeOwn(b block) {
 		return
 	}
 	if what&resets != 0 {
+		as := c.check // the response has the checksum of the request
 		c.restart(0)
+		c.check = as
 	}
 	answer := block{b.pcb | 0x20, nil}
 	if what&says != 0 {
-		answer.inf = c.opts.Family.hello(&c.opts)
+		answer.inf = c.hello()
 		c.protocol.telling = true
 	}
 	if what&resetsThen != 0 {
 		c.brain.abandon()
 		c.thenBoot = true
+	}
+	if what&sleepsDeep != 0 {
+		c.brain.abandon()
+		c.thenDeep = true
 	}
 	c.say(answer)
 }

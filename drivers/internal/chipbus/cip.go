@@ -20,11 +20,12 @@ const (
 //	DLLP         BWT(2, ms) IFSC(2, bytes)
 //
 // Numbers have the high byte first; a PLP or DLLP may be longer. A zero keeps
-// the default.
+// the default. The version is not looked at: NXP's chips say 00, and Infineon's
+// host does not look either.
 func ParseCIP(b []byte, kind Kind, defaults Timing) (Identity, error) {
 	id := Identity{Raw: append([]byte(nil), b...), Timing: defaults}
 	f := fields{rest: id.Raw}
-	version := f.byte()
+	f.byte() // PVER
 	id.Vendor = f.counted()
 	plid := Kind(f.byte())
 	plp, dllp := f.counted(), f.counted()
@@ -36,8 +37,6 @@ func ParseCIP(b []byte, kind Kind, defaults Timing) (Identity, error) {
 	switch {
 	case f.bad || len(f.rest) > 0:
 		return Identity{}, fmt.Errorf("%w: CIP %X: the lengths of its fields do not add up to %d bytes", ErrIdentity, b, len(b))
-	case version == 0:
-		return Identity{}, fmt.Errorf("%w: CIP %X: protocol version 0", ErrIdentity, b)
 	case plid != kind:
 		return Identity{}, fmt.Errorf("%w: CIP %X: it is for bus kind %d, this is %d", ErrIdentity, b, plid, kind)
 	case len(plp) < minPLP || len(dllp) < minDLLP:

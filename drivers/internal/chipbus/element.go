@@ -44,7 +44,7 @@ type Element struct {
 // New makes an element that is off. The bus stays the caller's.
 func New(bus Bus, opts Options) (*Element, error) {
 	s := &Element{opts: opts, bus: bus}
-	if opts.Dialect.SoftReset == t1.NoS && opts.Reset == nil {
+	if opts.Dialect.Hello == t1.HelloATP && opts.Reset == nil {
 		return nil, fmt.Errorf("%s: a chip that speaks %s starts by a reset pulse: give a reset pin", opts.Name, opts.Dialect.Name)
 	}
 	if err := opts.Ready.arm(); err != nil {

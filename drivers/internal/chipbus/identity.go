@@ -17,12 +17,14 @@ type Identity struct {
 	Raw        []byte // as it came
 	Vendor     []byte // issuer identification number or vendor ID
 	Historical []byte
+	ATR        []byte // of ISO/IEC 7816-3, where it has one
 
-	IFSC   int           // 0 where it says nothing
-	BWT    time.Duration // 0 where it says nothing
-	EDC    t1.EDC        // where HasEDC
-	HasEDC bool
-	Timing Timing
+	IFSC    int           // 0 where it says nothing
+	MaxIFSC int           // what S(IFS) may ask for; 0 where there is no other than IFSC
+	BWT     time.Duration // 0 where it says nothing
+	EDC     t1.EDC        // where HasEDC
+	HasEDC  bool
+	Timing  Timing
 }
 
 // maxHistorical is the room for historical bytes in an answer to reset.
@@ -31,10 +33,8 @@ const maxHistorical = 15
 // atr is an answer to reset of ISO/IEC 7816-3 for a chip that has none of its
 // own: it offers T=1 and has the historical bytes, as far as there is room.
 func (id Identity) atr(d *t1.Dialect) ([]byte, error) {
-	if d.Hello == t1.HelloISO {
-		if _, err := apdu.ParseATR(id.Raw); err == nil {
-			return append([]byte(nil), id.Raw...), nil
-		}
+	if id.ATR != nil {
+		return append([]byte(nil), id.ATR...), nil
 	}
 	historical := id.Historical[:min(len(id.Historical), maxHistorical)]
 	if d.Bare != 0 { // as the grid boards' own servers show it
@@ -53,23 +53,34 @@ func parseIdentity(d *t1.Dialect, kind Kind, b []byte, defaults Timing) (Identit
 		return ParseNXPATR(b, defaults)
 	case t1.HelloATP:
 		return ParseATP(b, defaults)
+	case t1.HelloeSE:
+		return ParseeSE(b, defaults)
 	}
 	id := Identity{Raw: append([]byte(nil), b...), Timing: defaults}
 	id.Historical = id.Raw
 	if d.Hello == t1.HelloISO {
-		applyATR(&id)
+		id.applyATR()
 	}
 	return id, nil
 }
 
-// applyATR takes what an answer to reset says about T=1. One that cannot be
-// read changes nothing.
-func applyATR(id *Identity) {
-	atr, err := apdu.ParseATR(id.Raw)
+// directConvention is the TS that an answer to reset on a bus may leave out.
+const directConvention = 0x3B
+
+// applyATR takes what an answer to reset says about T=1, with TS or without.
+// With a TCK it cannot be read both ways. One that cannot be read changes
+// nothing.
+func (id *Identity) applyATR() {
+	raw := append([]byte(nil), id.Raw...)
+	atr, err := apdu.ParseATR(raw)
+	if err != nil {
+		raw = append([]byte{directConvention}, raw...)
+		atr, err = apdu.ParseATR(raw)
+	}
 	if err != nil {
 		return
 	}
-	id.Historical = atr.Historical
+	id.ATR, id.Historical = raw, atr.Historical
 	if p := atr.T1(); p.IFSC > 0 && p.IFSC < 255 {
 		id.IFSC = p.IFSC
 	}

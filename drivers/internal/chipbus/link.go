@@ -29,6 +29,7 @@ type link struct {
 	timing  Timing
 	ready   *ReadyLine
 	pace    pace
+	stale   bool // the first byte of a look may be what the chip's shift register held: SPI
 
 	last  time.Time // end of the last access
 	wrote bool      // it was a write
@@ -52,7 +53,7 @@ func (l *link) Send(ctx context.Context, block []byte) error {
 	}
 	for len(block) > 0 {
 		n := l.most(len(block))
-		l.guard()
+		l.guard(true)
 		if err := l.access(l.bus.Write, block[:n]); err != nil {
 			return err
 		}
@@ -87,9 +88,9 @@ func (l *link) most(n int) int {
 	return n
 }
 
-// guard waits until the next access is allowed, 65 ms at most.
-func (l *link) guard() {
-	if rest := time.Until(l.last.Add(l.timing.guard(l.wrote))); rest > 0 {
+// guard waits until the next access is allowed, a write or a read, 65 s at most.
+func (l *link) guard(writes bool) {
+	if rest := time.Until(l.last.Add(l.timing.guard(l.wrote, writes))); rest > 0 {
 		time.Sleep(rest)
 	}
 }
@@ -104,18 +105,24 @@ func (l *link) access(do func([]byte) error, b []byte) error {
 // read makes one access and notes when the chip sent something last in it.
 func (l *link) read(b []byte) error {
 	start := time.Now()
-	if err := l.access(l.bus.Read, b); err != nil {
-		return err
+	err := l.access(l.bus.Read, b)
+	if err == nil {
+		l.note(start, b, 0)
 	}
+	return err
+}
+
+// note takes down when the chip sent something last in the access b that began
+// at start, bytes before from aside.
+func (l *link) note(start time.Time, b []byte, from int) {
 	l.quiet = true
-	for i := len(b) - 1; i >= 0; i-- {
+	for i := len(b) - 1; i >= from; i-- {
 		if !l.idle(b[i]) {
 			l.quiet = false
 			l.heard = start.Add(l.last.Sub(start) * time.Duration(i+1) / time.Duration(len(b)))
 			break
 		}
 	}
-	return nil
 }
 
 // Heard implements [t1.Listener].
@@ -124,7 +131,7 @@ func (l *link) Heard() time.Time { return l.heard }
 // Receive implements [t1.Link].
 func (l *link) Receive(ctx context.Context, w t1.Wait) ([]byte, error) {
 	start := time.Now()
-	l.guard()
+	l.guard(false)
 	if err := sleep(ctx, time.Until(start.Add(l.firstLook(w)))); err != nil {
 		return nil, err
 	}
@@ -178,19 +185,43 @@ func (l *link) firstLook(w t1.Wait) time.Duration {
 // first one that is not idle on; none if the chip has nothing to say.
 func (l *link) look() ([]byte, error) {
 	b := l.room(l.most(l.dialect.Shortest()))
-	err := l.read(b)
+	start := time.Now()
+	err := l.access(l.bus.Read, b)
 	if errors.Is(err, t1.ErrRefused) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	for i := range b {
+	from := 0
+	if l.stale && l.leftOver(b) {
+		from = 1
+	}
+	l.note(start, b, from)
+	for i := from; i < len(b); i++ {
 		if !l.idle(b[i]) {
 			return b[i:], nil
 		}
 	}
 	return nil, nil
+}
+
+// leftOver tells whether the first byte of a look is none of a block. The
+// makers' hosts do not look at it: a chip may leave there what its shift
+// register held.
+func (l *link) leftOver(b []byte) bool {
+	if b[0] != l.dialect.FromChip {
+		return true
+	}
+	if len(b) < l.dialect.Shortest() {
+		return false
+	}
+	for _, v := range b[1:] {
+		if v != 0x00 && v != 0xFF {
+			return false
+		}
+	}
+	return true
 }
 
 // idle tells whether b is what a chip with nothing to say sends: 00 or FF, and
@@ -203,30 +234,61 @@ func (l *link) idle(b byte) bool {
 	return l.dialect.Len == t1.Len16 && (high == 0 || high == 0xF || low == 0 || low == 0xF)
 }
 
-// rest reads on until the block that begins with begin is whole.
+// rest reads on until the block that begins with begin is whole. Where its first
+// byte may be a left-over one, the block may begin at a later NAD.
 func (l *link) rest(ctx context.Context, begin []byte) ([]byte, error) {
-	b := append(l.room(l.dialect.Longest())[:0], begin...)
-	if b[0] != l.dialect.FromChip {
-		return nil, l.garbage(ctx, fmt.Errorf("%w: it begins with %02X", t1.ErrFraming, b[0]))
+	b := append(l.room(l.dialect.Longest() + len(begin))[:0], begin...)
+	starts := len(begin)
+	if !l.stale {
+		starts = 1
 	}
-	for {
-		size, ok := l.dialect.Size(b)
-		if !ok {
-			size = l.dialect.Shortest()
-			if len(b) >= size {
-				size = len(b) + 1
-			}
+	var unsound []byte
+	why := fmt.Errorf("%w: it begins with %02X", t1.ErrFraming, b[0])
+	for at := range starts {
+		if b[at] != l.dialect.FromChip {
+			continue
 		}
-		if size > l.dialect.Longest() {
-			return nil, l.garbage(ctx, fmt.Errorf("%w: it tells a size of %d bytes", t1.ErrFraming, size))
-		}
-		if len(b) >= size && ok {
-			return b[:size], nil
-		}
-		if err := l.readOn(ctx, &b, size); err != nil {
+		block, err := l.block(ctx, &b, at)
+		switch {
+		case err == nil && (!l.stale || l.sound(block)):
+			return block, nil
+		case err == nil && unsound == nil:
+			unsound = block
+		case errors.Is(err, t1.ErrFraming) && !errors.Is(err, t1.ErrRefused):
+			why = err
+		case err != nil:
 			return nil, err
 		}
 	}
+	if unsound != nil {
+		return unsound, nil
+	}
+	return nil, l.garbage(ctx, why)
+}
+
+// block is the one at b[at:], read on as far as its LEN field says.
+func (l *link) block(ctx context.Context, b *[]byte, at int) ([]byte, error) {
+	for {
+		size, ok := l.dialect.Size((*b)[at:])
+		if have := len(*b) - at; !ok {
+			size = max(l.dialect.Shortest(), have+1)
+		}
+		switch {
+		case size > l.dialect.Longest():
+			return nil, fmt.Errorf("%w: it tells a size of %d bytes", t1.ErrFraming, size)
+		case ok && len(*b)-at >= size:
+			return (*b)[at : at+size], nil
+		}
+		if err := l.readOn(ctx, b, at+size); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// sound tells whether the checksum of a block is right.
+func (l *link) sound(block []byte) bool {
+	_, err := l.dialect.Parse(block)
+	return err == nil
 }
 
 // readOn appends one access's bytes to b, up to size in all. The chip has begun
@@ -234,7 +296,7 @@ func (l *link) rest(ctx context.Context, begin []byte) ([]byte, error) {
 func (l *link) readOn(ctx context.Context, b *[]byte, size int) error {
 	n := l.most(size - len(*b))
 	for try := 0; ; try++ {
-		l.guard()
+		l.guard(false)
 		err := l.read((*b)[len(*b) : len(*b)+n])
 		switch {
 		case err == nil:
@@ -258,7 +320,7 @@ func (l *link) garbage(ctx context.Context, err error) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		l.guard()
+		l.guard(false)
 		b, lookErr := l.look()
 		if lookErr != nil {
 			return lookErr

@@ -1,6 +1,7 @@
 package chipbus
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -31,27 +32,38 @@ func (b *tape) Read(p []byte) error {
 func TestFraming(t *testing.T) {
 	const block = "12 90 00 01 02 6B B4" // its checksum is judged elsewhere
 	d := t1.GlobalPlatform
+	const sound = "12 00 00 02 90 00 11 8C"
 	for name, tt := range map[string]struct {
-		tape string
-		want int // bytes of the block, 0 for none
-		err  error
+		stale bool
+		tape  string
+		want  string // the block; none if empty
+		err   error
 	}{
-		"at once":                  {block, 7, nil},
-		"after idle bytes":         {"00 FF 00 FF" + block, 7, nil},
-		"after idle accesses":      {"000000000000 FFFFFFFFFFFF 0000" + block, 7, nil},
-		"after what is no NAD":     {"01 F2 2F 10" + block, 7, nil},
-		"another NAD":              {"34" + block, 0, t1.ErrFraming},
-		"a length beyond the most": {"12 90 FF FF 00 00 00", 0, t1.ErrFraming},
-		"silence":                  {"", 0, t1.ErrTimeout},
+		"at once":                  {false, block, block, nil},
+		"after idle bytes":         {false, "00 FF 00 FF" + block, block, nil},
+		"after idle accesses":      {false, "000000000000 FFFFFFFFFFFF 0000" + block, block, nil},
+		"after what is no NAD":     {false, "01 F2 2F 10" + block, block, nil},
+		"another NAD":              {false, "34" + block, "", t1.ErrFraming},
+		"a length beyond the most": {false, "12 90 FF FF 00 00 00", "", t1.ErrFraming},
+		"silence":                  {false, "", "", t1.ErrTimeout},
+
+		"a stale byte":                   {true, "34" + sound, sound, nil},
+		"a stale byte in each look":      {true, "34 0000000000 12 0000000000 55 FFFFFFFFFF 66" + sound, sound, nil},
+		"a stale NAD":                    {true, "12" + sound, sound, nil},
+		"a stale NAD, later":             {true, "12 000000" + sound, sound, nil},
+		"a stale NAD before a long size": {true, "12 00 0F" + sound, sound, nil},
+		"stale bytes and silence":        {true, "34 0000000000 12 0000000000 66", "", t1.ErrTimeout},
+		"a block that is not sound":      {true, block, block, nil},
+		"garbage behind the stale byte":  {true, "34 35 36 37 38 39", "", t1.ErrFraming},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				bus := &tape{data: unhex(t, tt.tape)}
 				l := newLink(bus, nil)
-				l.dialect, l.timing = d, DefaultTiming("gp", I2C)
+				l.dialect, l.timing, l.stale = d, DefaultTiming("gp", I2C), tt.stale
 				got, err := l.Receive(t.Context(), t1.Wait{Limit: 100 * time.Millisecond})
-				if len(got) != tt.want || !errors.Is(err, tt.err) {
-					t.Errorf("got %X, %v; want %d bytes, %v", got, err, tt.want, tt.err)
+				if !bytes.Equal(got, unhex(t, tt.want)) || !errors.Is(err, tt.err) {
+					t.Errorf("got %.16X of %d bytes, %v; want %s, %v", got, len(got), err, tt.want, tt.err)
 				}
 			})
 		})
@@ -64,11 +76,13 @@ func FuzzReceive(f *testing.F) {
 	f.Add(uint8(0), unhex(f, "00 FF 12 90 00 01 02 6B B4"))
 	f.Add(uint8(1), unhex(f, "A5 EF 02 11 22 33 44"))
 	f.Add(uint8(2), unhex(f, "A5 00 FF 01 00"))
+	f.Add(uint8(128), unhex(f, "12 12 00 00 02 90 00 11 8C"))
 	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
 		d := []t1.Dialect{t1.GlobalPlatform, t1.UM11225, t1.NXPeSE, t1.Thales}[int(which)%4]
 		bus := &tape{data: data}
 		l := newLink(bus, nil)
-		l.dialect, l.timing = d, Timing{Poll: time.Microsecond, MaxAccess: int(which) / 4}
+		l.dialect, l.timing = d, Timing{Poll: time.Microsecond, MaxAccess: int(which) / 4 % 32}
+		l.stale = which >= 128
 		for range 3 {
 			bus.reads = 0
 			got, err := l.Receive(t.Context(), t1.Wait{Limit: 20 * time.Microsecond})

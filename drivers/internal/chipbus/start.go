@@ -59,7 +59,7 @@ func (s *Element) speak(t Timing, id Identity) error {
 	if s.link == nil {
 		s.link = newLink(s.bus, s.opts.Ready)
 	}
-	s.link.dialect, s.link.timing = d, t
+	s.link.dialect, s.link.timing, s.link.stale = d, t, s.opts.Kind == SPI
 	s.engine = t1.New(s.link, t1.Config{
 		Dialect: d, IFSC: id.IFSC, BWT: bwt, SelfReset: SelfReset,
 		MaxWTX: s.opts.MaxWTX, Refused: refused, RefusedPause: t.Poll,
@@ -82,10 +82,7 @@ func (s *Element) reset(ctx context.Context, kind drivers.ResetKind) ([]byte, er
 	if s.id.Raw != nil { // it may still want what it said when it was on
 		t = t.and(s.id.Timing)
 	}
-	if err := s.speak(t, Identity{}); err != nil {
-		return nil, err
-	}
-	answer, err := s.engine.Request(ctx, d.SoftReset, nil)
+	answer, err := s.softReset(ctx, t)
 	if err != nil {
 		return nil, fmt.Errorf("software reset: %w", err)
 	}
@@ -93,6 +90,22 @@ func (s *Element) reset(ctx context.Context, kind drivers.ResetKind) ([]byte, er
 		return answer, nil
 	}
 	return nil, sleep(ctx, t.Boot)
+}
+
+// softReset asks for a reset by an S-block. A chip that has told another
+// checksum than its first one may have either.
+func (s *Element) softReset(ctx context.Context, t Timing) (answer []byte, err error) {
+	d := s.opts.Dialect
+	for _, id := range []Identity{{HasEDC: s.id.HasEDC, EDC: s.id.EDC}, {}} {
+		if err := s.speak(t, id); err != nil {
+			return nil, err
+		}
+		answer, err = s.engine.Request(ctx, d.SoftReset, nil)
+		if err == nil || ctx.Err() != nil || !id.HasEDC || id.EDC == d.EDC {
+			break
+		}
+	}
+	return answer, err
 }
 
 // pulse resets the chip by its line.
@@ -148,7 +161,7 @@ func (s *Element) readATP(ctx context.Context) ([]byte, error) {
 	atp[0] = length[0]
 	for read := 1; read < len(atp); {
 		n := s.link.most(len(atp) - read)
-		s.link.guard()
+		s.link.guard(false)
 		if err := s.link.access(s.bus.Read, atp[read:read+n]); err != nil {
 			return nil, err
 		}
@@ -167,8 +180,11 @@ func (s *Element) adopt(ctx context.Context, id Identity) error {
 	if ifsd == 0 {
 		ifsd = s.opts.Dialect.MaxINF
 	}
-	if s.opts.Dialect.Hello == t1.HelloBytes {
-		return nil // these chips send as much as their LEN field takes
+	switch s.opts.Dialect.IFS {
+	case t1.IFSAlways:
+		ifsd = min(ifsd, id.IFSC)
+	case t1.IFSBoth: // more than it offers is refused
+		ifsd = min(ifsd, id.MaxIFSC)
 	}
 	return s.engine.Announce(ctx, ifsd)
 }

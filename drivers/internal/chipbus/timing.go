@@ -17,6 +17,7 @@ type Timing struct {
 	Clock     int64         // highest clock in Hz (MCF)
 	Guard     time.Duration // between two accesses (SEGT, RWGT)
 	Turn      time.Duration // between a write and the first read, where longer than Guard
+	Back      time.Duration // between a read and a write, likewise
 	Poll      time.Duration // between two looks for an answer (MPOT)
 	MaxAccess int           // most bytes in one access, 0 for any number (SEAL)
 	Boot      time.Duration // from power or reset until the chip listens (PWT)
@@ -46,10 +47,13 @@ func DefaultTiming(dialect string, kind Kind) Timing {
 	return t
 }
 
-// guard is the time to keep before an access.
-func (t Timing) guard(afterWrite bool) time.Duration {
-	if afterWrite {
+// guard is the time to keep between an access and the next.
+func (t Timing) guard(wrote, writes bool) time.Duration {
+	switch {
+	case wrote && !writes:
 		return max(t.Guard, t.Turn)
+	case writes && !wrote:
+		return max(t.Guard, t.Back)
 	}
 	return t.Guard
 }
@@ -57,7 +61,8 @@ func (t Timing) guard(afterWrite bool) time.Duration {
 // and is a timing that suits a chip of either.
 func (t Timing) and(u Timing) Timing {
 	t.Clock = min(t.Clock, u.Clock)
-	t.Guard, t.Turn, t.Poll = max(t.Guard, u.Guard), max(t.Turn, u.Turn), max(t.Poll, u.Poll)
+	t.Guard, t.Turn = max(t.Guard, u.Guard), max(t.Turn, u.Turn)
+	t.Back, t.Poll = max(t.Back, u.Back), max(t.Poll, u.Poll)
 	if t.MaxAccess == 0 || u.MaxAccess > 0 && u.MaxAccess < t.MaxAccess {
 		t.MaxAccess = u.MaxAccess
 	}

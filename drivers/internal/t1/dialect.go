@@ -14,6 +14,7 @@ type Dialect struct {
 
 	IFSC int           // the most INF bytes in a block to the chip, until it says more
 	IFSD int           // the most INF bytes that the chip sends without being told
+	IFS  IFSRule       // what S(IFS request) of the host is for
 	BWT  time.Duration // block waiting time, until the chip says another
 
 	Hello     Hello // how the chip says who it is
@@ -35,6 +36,15 @@ const (
 	Len8or16                // 1 byte, or FF and 2 bytes for 255 and more
 )
 
+// IFSRule is what the host's S(IFS request) is for.
+type IFSRule uint8
+
+const (
+	IFSMore   IFSRule = iota // ISO/IEC 7816-3, 11.4.2: the chip may send more than IFSD from now on
+	IFSAlways                // it is a part of the start: ST54
+	IFSBoth                  // it sets the size for both directions, and is within what the chip offers: NXP eSE
+)
+
 // Hello is the form in which a chip says who it is and how it wants to be
 // spoken to.
 type Hello uint8
@@ -43,9 +53,10 @@ const (
 	NoHello    Hello = iota
 	HelloCIP         // the parameters of GPC_SPE_172: answer to S(CIP)
 	HelloNXP         // the ATR of NXP UM11225
-	HelloISO         // an answer to reset of ISO/IEC 7816-3
+	HelloISO         // an answer to reset of ISO/IEC 7816-3, with or without TS
 	HelloBytes       // bytes without known form: historical bytes
-	HelloATP         // raw bytes after a reset pulse, outside of any block
+	HelloATP         // raw bytes after a reset pulse, outside of any block; in a block after S(SWR)
+	HelloeSE         // the parameters of NXP's eSE: answer to S(interface reset)
 )
 
 // Types of S-blocks (ISO/IEC 7816-3, 11.3.2.2; GPC_SPE_172 for those from CIP
@@ -68,6 +79,6 @@ const (
 	sInterfaceReset = 0x04 // NXP eSE
 	sEndOfSession   = 0x05 // NXP
 	sThalesReset    = 0x05
-	sSoftReset      = 0x0F // NXP UM11225, IoSE: the response carries the ATR
+	sSoftReset      = 0x0F // NXP UM11225, IoSE, ST54: the response carries the ATR, the ATP
 	sBareAPDU       = 0x01 // IoSE
 )

@@ -158,15 +158,20 @@ func (e *Engine) Resynch(ctx context.Context) error {
 	return nil
 }
 
-// Announce tells the chip by S(IFS) the longest INF field that it may send. It
-// does nothing where the chip takes that for granted.
+// Announce tells the chip by S(IFS) the longest INF field that it may send, and
+// with [IFSBoth] that it will get. It does nothing where the chip takes that for
+// granted. With IFSBoth a chip that does not take it goes on with what it has.
 func (e *Engine) Announce(ctx context.Context, ifsd int) error {
-	ifsd = min(ifsd, e.cfg.Dialect.MaxINF)
-	if ifsd <= e.cfg.Dialect.IFSD {
+	d := &e.cfg.Dialect
+	ifsd = min(ifsd, d.MaxINF)
+	if d.IFS != IFSAlways && ifsd <= d.IFSD {
 		return nil
 	}
 	inf := ifsField(ifsd)
 	answer, err := e.Request(ctx, SIFS, inf)
+	if d.IFS == IFSBoth && errors.Is(err, errUnexpected) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("IFS: %w", err)
 	}
@@ -174,6 +179,9 @@ func (e *Engine) Announce(ctx context.Context, ifsd int) error {
 		return fmt.Errorf("IFS: %w: the chip repeats %X, %X was sent", drivers.ErrProtocol, answer, inf)
 	}
 	e.ifsd = ifsd
+	if d.IFS == IFSBoth {
+		e.ifsc = ifsd
+	}
 	return nil
 }
 

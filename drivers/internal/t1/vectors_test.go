@@ -34,7 +34,8 @@ func TestCheckValue(t *testing.T) {
 	}
 }
 
-// TestFrames holds the encoder to frames of GPC_SPE_172 and UM11225.
+// TestFrames holds the encoder to frames of GPC_SPE_172, of UM11225 and of the
+// hosts that dialects.go names.
 func TestFrames(t *testing.T) {
 	for _, tt := range []struct {
 		dialect Dialect
@@ -55,6 +56,10 @@ func TestFrames(t *testing.T) {
 		{ISO7816(false), iBlock(1, true, []byte{1, 2}), "00 60 02 01 02 61"},
 		{NXPeSE, sRequest(0x04, nil), "5A C4 00 C4"},
 		{IoSE, sRequest(sBareAPDU, []byte{0xAA}), "5A C1 01 AA"},
+		{ST54, sRequest(SIFS, []byte{0xFE}), "21 C1 01 FE 59 38"}, // as ST's own host sends it
+		{ST54, sRequest(SSWR, nil), "21 CF 00 49 D6"},
+		{Thales, sRequest(sThalesReset, nil), "12 C5 00 D7"},
+		{ISO7816(true), sRequest(SIFS, []byte{0xFE}), "00 C1 01 FE 54 4E"},
 	} {
 		got := tt.dialect.Append(nil, tt.block)
 		want := unhex(t, tt.want)
