@@ -120,6 +120,14 @@
 // every other card is served while it is in its reader, under a SEID made of
 // the reader's name and a hash of name, slot and answer to reset: the log and
 // LIST show it. An SE that is on is kept from all other programs of the host.
+//
+// # Log
+//
+// It goes to standard error. Nobody waits for it: lines that are not taken in time
+// are lost, and counted in the line that follows them. In ten minutes there are 30
+// lines of each kind from one credential, a few of each kind from those who are not
+// let in, and 200 of each kind in all; "lines were left out" has the number of the
+// others.
 package main
 
 import (

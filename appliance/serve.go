@@ -26,7 +26,8 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	log := slog.New(journal.NewHandler(stderr))
+	log, endLog := bounded(stderr)
+	defer endLog()
 	if err := drop(c, &f, log); err != nil {
 		return err
 	}
@@ -89,6 +90,18 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 	self.announce(stderr, ln.Addr().String(), g.SEIDs())
 	misbehave()
 	return srv.Serve(ctx, ln)
+}
+
+// bounded is the log, in which no kind of lines can be all that is left: a box
+// keeps 2 MB of it. Package stp has narrower bounds for each of its clients. stop
+// ends it, and says what was left out.
+func bounded(w io.Writer) (log *slog.Logger, stop func()) {
+	const lines, interval = 200, 10 * time.Minute
+	quota := journal.NewQuota(journal.NewHandler(w), lines, interval)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { quota.Run(ctx) })
+	return quota.Logger(nil), func() { cancel(); running.Wait() }
 }
 
 func newServer(c config, self identity) (*stp.Server, error) {

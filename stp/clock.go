@@ -3,10 +3,10 @@ package stp
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"log/slog"
 	"time"
 
 	"github.com/cloud-of-se/tses/access"
+	"github.com/cloud-of-se/tses/internal/journal"
 )
 
 // judgeDates makes a configuration of [TLSConfig] judge the dates of client
@@ -17,7 +17,7 @@ import (
 // whether one that has not expired by the clock has expired in truth cannot be
 // judged, and is not. Each of these is said in the log. When the clock has been
 // set, the gate's next look ends the sessions of those that had expired.
-func judgeDates(c *tls.Config, doubtful func() bool, log *slog.Logger) {
+func judgeDates(c *tls.Config, doubtful func() bool, lines *journal.Quota) {
 	certain := c.VerifyConnection
 	lenient := c.Clone()
 	lenient.ClientAuth = tls.RequireAnyClientCert // verified by verifyLater
@@ -29,8 +29,8 @@ func judgeDates(c *tls.Config, doubtful func() bool, log *slog.Logger) {
 			return err
 		}
 		leaf := cs.PeerCertificates[0]
-		log.Warn("the clock is not set: the dates of this certificate are not judged",
-			"client", leaf.Subject.CommonName, "serial", access.SerialString(leaf),
+		serial := access.SerialString(leaf)
+		lines.Logger(serial, "client", shownName(leaf.Subject.CommonName), "serial", serial).Warn("the clock is not set: the dates of this certificate are not judged",
 			"from", leaf.NotBefore.UTC().Format(time.RFC3339), "until", leaf.NotAfter.UTC().Format(time.RFC3339))
 		return nil
 	}

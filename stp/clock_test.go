@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cloud-of-se/tses/internal/journal"
 )
 
 // paper is a CA that dates its certificates as it is told.
@@ -101,7 +103,7 @@ func TestJudgeDates(t *testing.T) {
 					Certificates:     []tls.Certificate{ours.issue(t, x509.ExtKeyUsageServerAuth, time.Unix(0, 0), time.Now().Add(day))},
 					VerifyConnection: func(tls.ConnectionState) error { return nil },
 				}
-				judgeDates(c, func() bool { return doubtful }, slog.New(slog.NewTextHandler(&log, nil)))
+				judgeDates(c, func() bool { return doubtful }, journal.NewQuota(slog.NewTextHandler(&log, nil), mostOfOne, quotaTime))
 				want := tt.certain
 				if doubtful {
 					want = tt.lenient
@@ -124,7 +126,7 @@ func TestJudgeDates(t *testing.T) {
 		Certificates:     []tls.Certificate{ours.issue(t, x509.ExtKeyUsageServerAuth, time.Unix(0, 0), time.Now().Add(day))},
 		VerifyConnection: func(tls.ConnectionState) error { return banned },
 	}
-	judgeDates(c, func() bool { return true }, slog.New(slog.DiscardHandler))
+	judgeDates(c, func() bool { return true }, journal.NewQuota(slog.DiscardHandler, mostOfOne, quotaTime))
 	if err := handshake(t, c, ours, tls.VersionTLS13, ours.issue(t, client, clock, clock.Add(day))); !errors.Is(err, banned) {
 		t.Errorf("a revoked one: %v", err)
 	}

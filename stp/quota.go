@@ -2,20 +2,36 @@ package stp
 
 import (
 	"context"
+	"log/slog"
+	"net"
 	"sync/atomic"
 	"time"
+
+	"github.com/cloud-of-se/tses/access"
+	"github.com/cloud-of-se/tses/internal/plain"
 )
 
-// What strangers can cause to be written in the log is bounded: the log of a box
-// is 2 MB, on a card that wears out. Of each kind there are so many lines in an
-// interval, and one more with the number of those that were left out.
+// What clients can cause to be written in the log is bounded: the log of a box is
+// 2 MB, on a card that wears out. Of each kind there are so many lines in an
+// interval, of strangers together and of each credential, and one more with the
+// number of those that were left out.
 const (
-	quotaTime    = time.Minute
+	quotaTime    = 10 * time.Minute
 	mostNoise    = 5
 	mostRefusals = 20
+	mostOfOne    = 30
 )
 
-// quota is that of one kind of lines.
+// logOf is the log of what one credential does.
+func (s *Server) logOf(cred *access.Credential, from net.Addr) *slog.Logger {
+	return s.lines.Logger(cred.ID(), "client", shownName(cred.Name), "serial", cred.Serial).With("from", from.String())
+}
+
+// shownName is a name as it stands in the log. Who is verified has one of 64
+// characters at most (RFC 5280, ub-common-name); a stranger has any.
+func shownName(name string) string { return plain.Short(name, 80) }
+
+// quota is that of one kind of lines of strangers.
 type quota struct{ asked atomic.Int64 }
 
 // take tells whether there may be one line more in this interval.

@@ -1,9 +1,18 @@
 package stp_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"io"
+	"math/big"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -94,4 +103,64 @@ func TestSlowLogHoldsNoConnection(t *testing.T) {
 	log.gate.Lock()
 	knock(t, ts.Addr)
 	log.gate.Unlock()
+}
+
+// longNamed is a credential with a name of 60 KB, from the CA of the TSES and from
+// nowhere.
+func longNamed(t *testing.T, ts *stptest.TSES) (ours, strangers tls.Certificate) {
+	t.Helper()
+	keyPEM, err := os.ReadFile(filepath.Join(ts.Dir, "ca.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(keyPEM)
+	caKey, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "\x1b[2J\u202e" + strings.Repeat("n", 60<<10)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: name, OrganizationalUnit: []string{"user"}}, KeyUsage: x509.KeyUsageDigitalSignature,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	issue := func(ca *x509.Certificate, by any) tls.Certificate {
+		der, err := x509.CreateCertificate(rand.Reader, template, ca, key.Public(), by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	}
+	return issue(ts.Authority.Certificate(), caKey), issue(template, key)
+}
+
+// Whoever has a name of 60 KB, and is let in or not, has short lines in the log.
+func TestLongNames(t *testing.T) {
+	for _, doubtful := range []bool{false, true} {
+		log := new(gated)
+		ts := stptest.Start(t, stptest.Options{Handler: namer("racs"), Log: log, Doubtful: func() bool { return doubtful }})
+		ours, strangers := longNamed(t, ts)
+		for _, cert := range []tls.Certificate{ours, strangers} {
+			config := ts.TLS()
+			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
+			if c, err := tls.Dial("tcp", ts.Addr, config); err == nil {
+				_, _ = c.Read(make([]byte, 1)) // whether it is let in is not what is asked here
+				c.Close()
+			}
+		}
+		if err := ts.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(log.String(), "nnn"); n == 0 {
+			t.Errorf("the log says nothing of them:\n%s", log)
+		}
+		for line := range strings.Lines(log.String()) {
+			if len(line) > 2500 || strings.ContainsAny(line, "\x1b\u202e") {
+				t.Errorf("doubtful %v: a line of %d bytes: %.300q", doubtful, len(line), line)
+			}
+		}
+	}
 }

@@ -19,13 +19,13 @@ import (
 	"maps"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/grid"
+	"github.com/cloud-of-se/tses/internal/journal"
 )
 
 // Handler speaks one Secure Transport Protocol.
@@ -72,10 +72,11 @@ type Server struct {
 	Own func(from net.Addr) bool
 
 	halfOpen pending
-	tls      *tls.Config // TLS with the names of Handlers
-	noise    quota       // of lines about who has shown no certificate
-	refusals quota       // of lines about who has shown one and was not let in
-	full     quota       // of lines about missing file descriptors
+	tls      *tls.Config    // TLS with the names of Handlers
+	lines    *journal.Quota // of lines about each credential
+	noise    quota          // of lines about who has shown no certificate
+	refusals quota          // of lines about who has shown one and was not let in
+	full     quota          // of lines about missing file descriptors
 
 	mu   sync.Mutex
 	live map[*Session]context.CancelCauseFunc
@@ -130,6 +131,7 @@ var aeadSuites = []uint16{
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	s.Limits = s.Limits.withDefaults()
 	s.halfOpen.max = s.Limits.HalfOpen
+	s.lines = journal.NewQuota(s.Log.Handler(), mostOfOne, quotaTime)
 	s.tls = s.TLS
 	if len(s.Handlers) > 0 {
 		s.tls = s.TLS.Clone()
@@ -137,7 +139,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	if s.Doubtful != nil {
 		s.tls = s.tls.Clone()
-		judgeDates(s.tls, s.Doubtful, s.Log)
+		judgeDates(s.tls, s.Doubtful, s.lines)
 	}
 	s.live = make(map[*Session]context.CancelCauseFunc)
 	sessions, end := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -146,6 +148,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	var running sync.WaitGroup
 	running.Go(func() { s.Gate.Watch(sessions, s.recheck, s.registryFailed) })
 	running.Go(func() { s.sumUp(sessions) })
+	running.Go(func() { s.lines.Run(sessions) })
 	stop := context.AfterFunc(ctx, func() { ln.Close() }) // wakes Accept
 	defer stop()
 	var clients sync.WaitGroup
@@ -226,7 +229,7 @@ func (s *Server) serve(ctx, draining context.Context, raw net.Conn) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	session := NewSession(cred, s.Policy, s.Grid, s.Log.With("client", cred.Name, "serial", cred.Serial, "from", raw.RemoteAddr().String()))
+	session := NewSession(cred, s.Policy, s.Grid, s.logOf(cred, raw.RemoteAddr()))
 	if err := s.enter(session, cancel); err != nil {
 		session.log.Warn("session refused", "err", err)
 		return
@@ -295,7 +298,7 @@ func (s *Server) logRefused(raw net.Conn, err error) {
 	case errors.As(err, &invalid):
 		if s.refusals.take(mostRefusals) {
 			cert := invalid.UnverifiedCertificates[0]
-			log.Warn("not let in", "client", shortened(cert.Subject.CommonName), "serial", shortened(access.SerialString(cert)))
+			log.Warn("not let in", "client", shownName(cert.Subject.CommonName), "serial", shownName(access.SerialString(cert)))
 		}
 	case errors.Is(err, access.ErrRevoked), errors.Is(err, access.ErrExpired), errors.Is(err, access.ErrNoPlane):
 		if s.refusals.take(mostRefusals) {
@@ -306,15 +309,6 @@ func (s *Server) logRefused(raw net.Conn, err error) {
 			log.Info("no TLS session")
 		}
 	}
-}
-
-// shortened is the beginning of what a stranger says of itself.
-func shortened(text string) string {
-	const most = 80
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // enter counts a session in, so that a recheck finds it.

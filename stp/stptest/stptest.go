@@ -17,6 +17,7 @@ import (
 	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/drivers"
 	"github.com/cloud-of-se/tses/grid"
+	"github.com/cloud-of-se/tses/internal/journal"
 	"github.com/cloud-of-se/tses/stp"
 )
 
@@ -74,7 +75,7 @@ func Start(t testing.TB, o Options) *TSES {
 	server := &stp.Server{
 		TLS:  stp.TLSConfig(func() (*tls.Certificate, error) { return cert, nil }, clients, gate, o.MinVersion),
 		Gate: gate, Policy: policy, Grid: g, Handler: o.Handler, Handlers: o.Handlers, Limits: o.Limits, Doubtful: o.Doubtful,
-		Log: slog.New(slog.NewTextHandler(o.Log, nil)),
+		Log: slog.New(journal.NewHandler(o.Log)),
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
