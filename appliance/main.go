@@ -100,6 +100,13 @@
 //	clock   = "400 kHz"
 //	reset   = "GPIO22 active low"   # or "pin15", "RTS", "none"
 //
+//	[[element]]                     # a card on a serial adapter
+//	seid    = "sim2"
+//	driver  = "iso7816"
+//	carrier = "phoenix"
+//	device  = "/dev/ttyUSB0"
+//	any_tck = true                  # default false: refuse an answer to reset whose check byte (TCK) is wrong or missing
+//
 // # Chips on pins
 //
 // Package boards has the carriers, the Raspberry Pis and all keys. A wiring

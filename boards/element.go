@@ -32,6 +32,8 @@ type Element struct {
 	Interrupt string `toml:"interrupt"` // i2c, spi: the chip says that it has an answer
 	Detect    string `toml:"detect"`    // iso7816: a card is in the socket
 
+	AnyTCK bool `toml:"any_tck"` // iso7816: take an answer to reset whose TCK is wrong, missing or needless
+
 	ResetPulse string `toml:"reset_pulse"` // i2c, spi: "2ms"
 	BootTime   string `toml:"boot_time"`   // i2c, spi: "3ms"
 }
@@ -40,7 +42,7 @@ type Element struct {
 var takes = map[string][]string{
 	I2C:     {"dialect", "address", "pins", "reset", "interrupt", "reset_pulse", "boot_time"},
 	SPI:     {"dialect", "chip_select", "decoder", "output", "enable", "reset", "interrupt", "reset_pulse", "boot_time"},
-	ISO7816: {"clock_pin", "reset", "power", "detect"},
+	ISO7816: {"clock_pin", "reset", "power", "detect", "any_tck"},
 }
 
 // ofAll are the keys that every driver takes.

@@ -34,9 +34,9 @@ func TestWiring(t *testing.T) {
 		{"all of SPI", Element{Driver: SPI, Dialect: "st54", Bus: "spi1", ChipSelect: &two, Clock: "8MHz", Interrupt: "GPIO23", Reset: "GPIO24"}, Wiring{
 			Name: "x", Driver: SPI, Dialect: "st54", Bus: "spi1", ChipSelect: 2, Clock: 8 * physic.MegaHertz,
 			Interrupt: Line{Pin: GPIO(23), Active: gpio.High}, Reset: Line{Pin: GPIO(24), Active: gpio.Low}}},
-		{"all of ISO 7816", Element{Driver: ISO7816, Bus: "uart5", Clock: "3.6 MHz", ClockPin: "GPIO6", Reset: "GPIO17", Power: "GPIO27", Detect: "GPIO22 active high"}, Wiring{
+		{"all of ISO 7816", Element{Driver: ISO7816, Bus: "uart5", Clock: "3.6 MHz", ClockPin: "GPIO6", Reset: "GPIO17", Power: "GPIO27", Detect: "GPIO22 active high", AnyTCK: true}, Wiring{
 			Name: "x", Driver: ISO7816, Bus: "uart5", Clock: 3600 * physic.KiloHertz, ClockPin: GPIO(6),
-			Reset: Line{Pin: GPIO(17), Active: gpio.Low}, Power: Line{Pin: GPIO(27), Active: gpio.High}, Detect: Line{Pin: GPIO(22), Active: gpio.High}}},
+			Reset: Line{Pin: GPIO(17), Active: gpio.Low}, Power: Line{Pin: GPIO(27), Active: gpio.High}, Detect: Line{Pin: GPIO(22), Active: gpio.High}, AnyTCK: true}},
 		{"adapter", Element{Driver: ISO7816, Carrier: "phoenix", Device: "/dev/serial/by-id/usb-FTDI_x-if00", Clock: "6 MHz"}, Wiring{
 			Name: "x", Driver: ISO7816, Carrier: "phoenix", Device: "/dev/serial/by-id/usb-FTDI_x-if00", Clock: 6 * physic.MegaHertz,
 			Reset: Line{Modem: RTS, Active: gpio.High}}},
@@ -60,8 +60,9 @@ func TestWiringRefuses(t *testing.T) {
 		want string
 	}{
 		{Element{Driver: "softse"}, nil, `driver "softse" hangs on no bus; i2c, spi and iso7816 do`},
+		{i2c, func(e *Element) { e.AnyTCK = true }, `driver "i2c" takes no "any_tck"; it takes carrier, bus, device, clock, dialect, address, pins, reset, interrupt, reset_pulse, boot_time`},
 		{i2c, func(e *Element) { e.ChipSelect = &zero }, `driver "i2c" takes no "chip_select"; it takes carrier, bus, device, clock, dialect, address, pins, reset, interrupt, reset_pulse, boot_time`},
-		{card, func(e *Element) { e.Dialect = "gp" }, `driver "iso7816" takes no "dialect"; it takes carrier, bus, device, clock, clock_pin, reset, power, detect`},
+		{card, func(e *Element) { e.Dialect = "gp" }, `driver "iso7816" takes no "dialect"; it takes carrier, bus, device, clock, clock_pin, reset, power, detect, any_tck`},
 		{Element{Driver: SPI, Carrier: "gp-spi"}, func(e *Element) { e.Address = 0x48 }, `driver "spi" takes no "address"; it takes carrier, bus, device, clock, dialect, chip_select, decoder, output, enable, reset, interrupt, reset_pulse, boot_time`},
 		{i2c, func(e *Element) { e.Carrier = "se050-arduion" }, `carrier "se050-arduion" is not known; there is se050-arduino, se052-arduino, optiga-nbt, iose-grid, gp-spi, sim-uart, sim-uart-oscillator, phoenix, smartmouse`},
 		{i2c, func(e *Element) { e.Carrier = "gp-spi" }, `carrier "gp-spi" is for driver "spi", not "i2c"`},
@@ -140,7 +141,7 @@ func TestKeys(t *testing.T) {
 		}
 	}
 	all := Element{Driver: "x", Carrier: "x", Dialect: "x", Bus: "x", Device: "x", Address: 1, ChipSelect: &one, Decoder: []string{"x"}, Output: &one, Enable: "x", Pins: []string{"x"}, Clock: "x",
-		ClockPin: "x", Reset: "x", Power: "x", Interrupt: "x", Detect: "x", ResetPulse: "x", BootTime: "x"}
+		ClockPin: "x", Reset: "x", Power: "x", Interrupt: "x", Detect: "x", AnyTCK: true, ResetPulse: "x", BootTime: "x"}
 	for _, key := range all.Given() {
 		if !known[key] {
 			t.Errorf("no driver takes %q", key)

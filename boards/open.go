@@ -141,6 +141,7 @@ const fifoDelay = 32
 
 func (b *Board) openCard(p *plan, ports Ports) (drivers.SE, io.Closer, error) {
 	opts := iso7816.DefaultOpts
+	opts.AnyTCK = p.AnyTCK
 	at := CardPorts{
 		Device: p.Device, Reset: p.Reset, Power: p.Power, Detect: p.Detect,
 		Clock: b.cardClock(p), ClockPin: p.ClockPin,

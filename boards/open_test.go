@@ -208,6 +208,25 @@ func TestOpenCard(t *testing.T) {
 	})
 }
 
+// TestOpenAnyTCK: a card with a wrong TCK serves where the table asks for it.
+func TestOpenAnyTCK(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		good := cardsim.WithTA1(false, 0x95, 0, 1)
+		sends := append([]byte(nil), good...)
+		sends[len(sends)-1] ^= 1
+		slot, err := cardsim.New(cardsim.Options{Brain: scripted(), ATR: good, Sends: sends, Clock: 3579545 * physic.Hertz})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := wired(t, Element{Driver: ISO7816, Carrier: "phoenix", Device: "/dev/ttyUSB0", AnyTCK: true})[0]
+		se, closer, err := byName(t, "3b").Open(w, &bench{slot: slot})
+		if err != nil {
+			t.Fatal(err)
+		}
+		talk(t, se, closer)
+	})
+}
+
 // TestOptions: what a table says reaches the driver, and what it does not say is
 // the driver's own.
 func TestOptions(t *testing.T) {

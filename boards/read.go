@@ -181,6 +181,7 @@ func (r *reader) lines(e Element) {
 	r.w.Power = r.line("power", e.Power, gpio.High)
 	r.w.Interrupt = r.line("interrupt", e.Interrupt, gpio.High)
 	r.w.Detect = r.line("detect", e.Detect, gpio.Low)
+	r.w.AnyTCK = e.AnyTCK
 	if e.Driver != ISO7816 {
 		if e.Driver == SPI && e.Dialect == "st54" && !r.w.Reset.Wired() {
 			r.wrong("no reset: a chip that speaks st54 starts by a pulse on its reset line; give reset = \"GPIO24\"")

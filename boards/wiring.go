@@ -39,6 +39,7 @@ type Wiring struct {
 	Power     Line
 	Interrupt Line
 	Detect    Line
+	AnyTCK    bool // ISO7816: an answer to reset with a wrong TCK, or none, is good
 
 	ResetPulse time.Duration // how long the reset is held; 0 for the driver's
 	BootTime   time.Duration // from the reset to the first access; 0 for the driver's

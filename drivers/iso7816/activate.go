@@ -1,6 +1,7 @@
 package iso7816
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,10 @@ import (
 func (d *Dev) connect(ctx context.Context, kind drivers.ResetKind) ([]byte, error) {
 	var errs []error
 	usePPS, again := true, kind
-	for range d.opts.Attempts {
+	for left := d.opts.Attempts; left > 0; left-- {
+		if left == 1 && d.opts.Protocol != T1 && len(errs) > 0 && errors.Is(errs[len(errs)-1], errAgreed) {
+			usePPS = false
+		}
 		atr, err := d.try(ctx, again, usePPS)
 		if err == nil {
 			return atr, nil
@@ -44,20 +48,35 @@ func (d *Dev) try(ctx context.Context, kind drivers.ResetKind, usePPS bool) ([]b
 	if err != nil {
 		return nil, err
 	}
-	raw, err := l.receiveATR(ctx, clocks(muteClocks, d.clock.Frequency()))
+	raw, err := l.receiveATR(ctx, clocks(muteClocks, d.clock.Frequency()), d.opts.AnyTCK)
 	if err != nil {
 		return nil, err
 	}
-	atr, err := apdu.ParseATR(raw)
+	atr, err := parseATR(raw, d.opts.AnyTCK)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", drivers.ErrProtocol, err)
 	}
 	s := &session{d: d, link: l, atr: atr}
-	if err := s.negotiate(ctx, usePPS); err != nil {
+	known := bytes.Equal(raw, d.plain)
+	err = s.negotiate(ctx, usePPS && !known)
+	d.remember(raw, known, usePPS, err)
+	if err != nil {
 		return nil, err
 	}
 	d.session, d.lost = s, false
 	return raw, nil
+}
+
+// remember keeps the answer to reset of a card that has to be spoken to without
+// PPS although it confirms one: finding that out takes many seconds.
+func (d *Dev) remember(atr []byte, known, usePPS bool, err error) {
+	switch {
+	case err == nil && !known && !usePPS && d.misled:
+		d.plain = atr
+	case err != nil && known:
+		d.plain = nil
+	}
+	d.misled = errors.Is(err, errAgreed)
 }
 
 // reset leaves RST high and the link ready for the answer to reset.

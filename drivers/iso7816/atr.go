@@ -29,8 +29,9 @@ const (
 
 // receiveATR takes an answer to reset off the line; RST went high at l.last.
 // It sets the convention of the link. Inverse convention is read with the
-// parity check the wrong way round: there is no time to switch the UART.
-func (l *link) receiveATR(ctx context.Context, first time.Duration) ([]byte, error) {
+// parity check the wrong way round: there is no time to switch the UART. With
+// anyTCK a TCK may be missing, or be there without need.
+func (l *link) receiveATR(ctx context.Context, first time.Duration, anyTCK bool) ([]byte, error) {
 	if err := l.fill(ctx, 1, 0, first); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil, fmt.Errorf("%w: no answer to reset", drivers.ErrMute)
@@ -44,27 +45,56 @@ func (l *link) receiveATR(ctx context.Context, first time.Duration) ([]byte, err
 	var atr []byte
 	for len(atr) < apdu.MaxATR {
 		b, err := l.read(ctx, l.etus(atrWait))
-		if errors.Is(err, os.ErrDeadlineExceeded) || err == nil && time.Now().After(end) {
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return atr, cutShort(atr, anyTCK)
+		case err == nil && time.Now().After(end):
 			return nil, fmt.Errorf("%w: the answer to reset ends after %X", drivers.ErrProtocol, atr)
-		}
-		if errors.Is(err, errParity) {
+		case errors.Is(err, errParity):
 			return nil, fmt.Errorf("%w: answer to reset: %w", drivers.ErrProtocol, err)
-		}
-		if err != nil {
+		case err != nil:
 			return nil, err
 		}
 		atr = append(atr, b)
-		if n := atrLength(atr); n > 0 && len(atr) >= n {
-			if err := l.quiet(ctx); errors.Is(err, errStale) {
-				return nil, fmt.Errorf("%w: something follows the answer to reset %X", drivers.ErrProtocol, atr)
-			} else if err != nil {
-				return nil, err
-			}
-			return atr, nil
+		if whole, err := l.atrEnds(ctx, atr, anyTCK); whole || err != nil {
+			return atr, err
 		}
 	}
 	return nil, fmt.Errorf("%w: the answer to reset %X does not end", drivers.ErrProtocol, atr)
 }
+
+// atrEnds tells whether an answer to reset is whole and nothing follows it.
+func (l *link) atrEnds(ctx context.Context, atr []byte, anyTCK bool) (bool, error) {
+	body, tck := atrLength(atr)
+	if body == 0 || len(atr) < body+tck {
+		return false, nil
+	}
+	err := l.quiet(ctx)
+	switch {
+	case errors.Is(err, errStale) && anyTCK && len(atr) == body:
+		return false, nil // a TCK without need
+	case errors.Is(err, errStale):
+		return false, fmt.Errorf("%w: something follows the answer to reset %X", drivers.ErrProtocol, atr)
+	}
+	return err == nil, err
+}
+
+// cutShort judges an answer to reset that nothing follows although it is not
+// whole.
+func cutShort(atr []byte, anyTCK bool) error {
+	body, tck := atrLength(atr)
+	noTCK := body > 0 && len(atr) == body && tck > 0
+	switch {
+	case noTCK && anyTCK:
+		return nil
+	case noTCK:
+		return fmt.Errorf("%w: the answer to reset %X has no TCK; %s", drivers.ErrProtocol, atr, takesAnyTCK)
+	}
+	return fmt.Errorf("%w: the answer to reset ends after %X", drivers.ErrProtocol, atr)
+}
+
+// takesAnyTCK is what to do about a TCK.
+const takesAnyTCK = "Opts.AnyTCK takes it (any_tck = true in a configuration)"
 
 // convention reads TS (ISO/IEC 7816-3, 8.1) and leaves it on the link.
 func (l *link) convention() error {
@@ -80,14 +110,14 @@ func (l *link) convention() error {
 	return nil
 }
 
-// atrLength is how many bytes the answer to reset has that begins so, 0 where
-// they do not yet tell (ISO/IEC 7816-3, 8.2.2).
-func atrLength(b []byte) int {
+// atrLength is how many bytes the answer to reset has that begins so, without
+// its TCK and of that; 0 where they do not yet tell (ISO/IEC 7816-3, 8.2.2).
+func atrLength(b []byte) (body, tck int) {
 	if len(b) < 2 {
-		return 0
+		return 0, 0
 	}
 	historical, indicator := int(b[1]&0x0F), b[1]
-	n, tck := 2, 0
+	n := 2
 	for {
 		for bit := byte(0x10); bit < 0x80; bit <<= 1 { // TA, TB, TC
 			if indicator&bit != 0 {
@@ -95,13 +125,37 @@ func atrLength(b []byte) int {
 			}
 		}
 		if indicator&0x80 == 0 {
-			return n + historical + tck
+			return n + historical, tck
 		}
 		if n++; n > len(b) {
-			return 0
+			return 0, 0
 		}
 		if indicator = b[n-1]; indicator&0x0F != 0 {
 			tck = 1
 		}
 	}
+}
+
+// parseATR reads an answer to reset, with anyTCK as if its TCK were right.
+func parseATR(raw []byte, anyTCK bool) (apdu.ATR, error) {
+	atr, err := apdu.ParseATR(raw)
+	if err == nil {
+		return atr, nil
+	}
+	body, tck := atrLength(raw)
+	if body == 0 || body > len(raw) {
+		return apdu.ATR{}, err
+	}
+	mended := append([]byte(nil), raw[:body]...)
+	if tck > 0 {
+		mended = append(mended, xor(mended[1:]))
+	}
+	atr, otherwise := apdu.ParseATR(mended)
+	switch {
+	case otherwise != nil:
+		return apdu.ATR{}, err
+	case !anyTCK:
+		return apdu.ATR{}, fmt.Errorf("%w: %X; %s", err, raw, takesAnyTCK)
+	}
+	return atr, nil
 }

@@ -24,6 +24,9 @@ type Dev struct {
 	lost    bool      // T=0: the card is out of step
 	offAt   time.Time // of the last deactivation
 	session *session  // nil where it is off
+
+	plain  []byte // the answer to reset of a card that confirms a PPS and does not mean it
+	misled bool   // the last attempt ended so
 }
 
 var (
@@ -160,5 +163,6 @@ func (d *Dev) present(missing error) error {
 	if there {
 		return nil
 	}
+	d.plain = nil
 	return errors.Join(missing, d.deactivate())
 }

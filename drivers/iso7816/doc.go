@@ -19,7 +19,9 @@
 // in both conventions. PPS (clause 9) asks for the fastest rate that card,
 // clock and UART can do and for the protocol, T=1 where it is offered. A card
 // that refuses is spoken to with the default values; one that falls silent on
-// PPS is reset and spoken to without.
+// PPS is reset and spoken to without. One that confirms a PPS for T=1 and does
+// not speak it gets its last attempt without, in the protocol that it offers
+// first, and is spoken to so from then on.
 //
 // # APDUs on T=0
 //

@@ -44,24 +44,28 @@ func FuzzPPSLine(f *testing.F) {
 }
 
 // FuzzATR plays an answer to reset and what follows it. What is taken has the
-// length that it tells, and every answer that package apdu can read is taken.
+// length that it tells, and every answer that package apdu can read is taken. With anyTCK its TCK may be
+// missing, wrong or needless.
 func FuzzATR(f *testing.F) {
 	for _, seed := range []string{
 		"\x3B\x00", "\x3B\x04\x80SIM", "\x3B\x9F\x96\x80\x1F\xC7\x80\x31\xA0\x73\xBE\x21\x13\x67\x43\x20\x07\x18\x00\x00\x01\xA5",
 		"\x3B\x80\x01\x81", "\x3B\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF",
 		"\x03\x00", "\x60",
 	} {
-		f.Add([]byte(seed), false)
-		f.Add([]byte(seed), true)
+		f.Add([]byte(seed), false, false)
+		f.Add([]byte(seed), true, false)
+		f.Add([]byte(seed), false, true)
 	}
-	f.Fuzz(func(t *testing.T, b []byte, inverse bool) {
+	f.Add([]byte("\x3B\x80\x01"), false, true)
+	f.Add([]byte("\x3B\x00\x00"), false, true)
+	f.Fuzz(func(t *testing.T, b []byte, inverse, anyTCK bool) {
 		played := chars(b)
 		for i := range played {
 			if inverse {
 				played[i] = Char{turned(b[i]), true} // the parity check is the wrong way round
 			}
 		}
-		got, err := tapeLink(&tape{card: played}).receiveATR(t.Context(), 0)
+		got, err := tapeLink(&tape{card: played}).receiveATR(t.Context(), 0, anyTCK)
 		if err != nil {
 			if !errors.Is(err, drivers.ErrMute) && !errors.Is(err, drivers.ErrProtocol) {
 				t.Fatalf("%X: %v", b, err)
@@ -71,8 +75,12 @@ func FuzzATR(f *testing.F) {
 			}
 			return
 		}
-		if !bytes.Equal(got, b) || len(got) != atrLength(got) || len(got) > apdu.MaxATR {
+		body, tck := atrLength(got)
+		if !bytes.Equal(got, b) || len(got) != body+tck && !anyTCK || len(got) < body || len(got) > body+1 || len(got) > apdu.MaxATR {
 			t.Errorf("%X is taken for %X", b, got)
+		}
+		if _, err := parseATR(got, anyTCK); err != nil && !errors.Is(err, apdu.ErrMalformed) {
+			t.Errorf("%X: %v", got, err)
 		}
 	})
 }

@@ -1,10 +1,13 @@
 package iso7816_test
 
 import (
+	"bytes"
 	"errors"
 	"math"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/cloud-of-se/tses/apdu"
 	"github.com/cloud-of-se/tses/drivers"
@@ -25,6 +28,10 @@ func specific(t *testing.T, ta1, ta2 byte, protocol int) []byte {
 	}
 	return b
 }
+
+// cardem is the answer to reset of osmo-simtrace2's cardem, where nobody gives it
+// another: it offers T=0 and T=1, confirms a PPS for either, and speaks T=0.
+func cardem(t *testing.T) []byte { return unhex(t, "3B8080811FC759") }
 
 // withClass is an answer to reset with a first TA for T=15.
 func withClass(t *testing.T, class byte) []byte {
@@ -70,6 +77,9 @@ func TestNegotiation(t *testing.T) {
 		{name: "garbled", card: cardsim.Options{ATR: plain(false, 0x96, 0, 0, 1), PPS: cardsim.Garbles}, rate: def},
 		{name: "garbled, T=1 wanted", card: cardsim.Options{ATR: plain(false, 0x96, 0, 0, 1), PPS: cardsim.Garbles}, opts: iso7816.Opts{Protocol: iso7816.T1}, err: iso7816.ErrUnsupported},
 		{name: "another rate", card: cardsim.Options{ATR: plain(false, 0x96, 0, 0), PPS: cardsim.Lies}, rate: def},
+		{name: "confirms T=1 and speaks T=0 alone", card: cardsim.Options{ATR: cardem(t), OnlyT0: true}, rate: def},
+		{name: "confirms T=1, T=1 wanted", card: cardsim.Options{ATR: cardem(t), OnlyT0: true}, opts: iso7816.Opts{Protocol: iso7816.T1}, err: drivers.ErrMute},
+		{name: "confirms T=1, one attempt", card: cardsim.Options{ATR: cardem(t), OnlyT0: true}, opts: iso7816.Opts{Attempts: 1}, err: drivers.ErrMute},
 		{name: "specific", card: cardsim.Options{ATR: specific(t, 0x95, 0x81, 1)}, rate: 120000, protocol: 1},
 		{name: "specific, T=0", card: cardsim.Options{ATR: specific(t, 0x13, 0x80, 0)}, rate: 4 * def},
 		{name: "specific, implicit", card: cardsim.Options{ATR: specific(t, 0x95, 0x91, 1)}, err: iso7816.ErrUnsupported},
@@ -100,6 +110,96 @@ func TestNegotiation(t *testing.T) {
 					if want := map[int]string{0: "6104", 1: "deadbeef9000"}[tt.protocol]; err != nil || string(got) != string(unhex(t, want)) {
 						t.Errorf("Transmit: %X, %v; want %s", got, err, want)
 					}
+				}
+			})
+		})
+	}
+}
+
+// TestMisledOnce: that a card confirms a PPS and does not mean it is found out
+// once, not at every reset; and again when another card may be there.
+func TestMisledOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		empty := false
+		d, _ := open(t, cardsim.Options{Brain: script(driverstest.TestCard), ATR: cardem(t), OnlyT0: true, Empty: func() bool { return empty }}, nil)
+		took := func(do func() ([]byte, error)) time.Duration {
+			start := time.Now()
+			if atr, err := do(); err != nil || !bytes.Equal(atr, cardem(t)) {
+				t.Fatalf("%X, %v", atr, err)
+			}
+			if got := getAll(t, d, unhex(t, "80E00000 04 DEADBEEF")); !bytes.Equal(got, unhex(t, "DEADBEEF9000")) {
+				t.Errorf("Transmit: %X", got)
+			}
+			return time.Since(start)
+		}
+		powerOn := func() ([]byte, error) { return d.PowerOn(t.Context()) }
+		if first := took(powerOn); first < time.Second || first > 20*time.Second {
+			t.Errorf("the first power on took %v", first)
+		}
+		for name, do := range map[string]func() ([]byte, error){
+			"power on":   powerOn,
+			"warm reset": func() ([]byte, error) { return d.Reset(t.Context(), drivers.Warm) },
+			"cold reset": func() ([]byte, error) { return d.Reset(t.Context(), drivers.Cold) },
+		} {
+			if again := took(do); again > time.Second {
+				t.Errorf("the next %s took %v", name, again)
+			}
+		}
+		empty = true
+		if _, err := d.PowerOn(t.Context()); !errors.Is(err, drivers.ErrNoCard) {
+			t.Errorf("without the card: %v", err)
+		}
+		empty = false
+		if other := took(powerOn); other < time.Second {
+			t.Errorf("a card that was put in took %v: T=1 was not tried", other)
+		}
+	})
+}
+
+// TestAnyTCK: an answer to reset whose TCK is wrong, missing or needless is taken
+// where that is asked for; else the error says how.
+func TestAnyTCK(t *testing.T) {
+	good := cardsim.WithTA1(false, 0x95, 0, 1)
+	wrong := bytes.Clone(good)
+	wrong[len(wrong)-1] ^= 0x40
+	onlyT0 := cardsim.WithTA1(false, 0x95, 0, 0)
+	inverse := cardsim.WithTA1(true, 0x95, 0, 1)
+	for name, tt := range map[string]struct {
+		atr, sends []byte
+		protocol   int
+		hint       bool
+	}{
+		"wrong":            {good, wrong, 1, true},
+		"missing":          {good, good[:len(good)-1], 1, true},
+		"missing, inverse": {inverse, inverse[:len(inverse)-1], 1, true},
+		"needless":         {onlyT0, append(bytes.Clone(onlyT0), 0x5A), 0, false},
+		"right":            {good, nil, 1, false},
+		"right, T=0 only":  {onlyT0, nil, 0, false},
+		"wrong, T=0 too":   {cardem(t), unhex(t, "3B8080811FC75A"), 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				card := cardsim.Options{Brain: script(driverstest.TestCard), ATR: tt.atr, Sends: tt.sends}
+				want := tt.atr
+				if tt.sends != nil {
+					want = tt.sends
+					d, _ := open(t, card, nil)
+					_, err := d.PowerOn(t.Context())
+					if !errors.Is(err, drivers.ErrProtocol) || strings.Contains(err.Error(), "any_tck = true") != tt.hint {
+						t.Errorf("PowerOn without the option: %v", err)
+					}
+				}
+				opts := iso7816.DefaultOpts
+				opts.AnyTCK = true
+				d, slot := open(t, card, &opts)
+				if atr, err := d.PowerOn(t.Context()); err != nil || !bytes.Equal(atr, want) {
+					t.Fatalf("PowerOn: %X, %v; want %X, as the card sends it", atr, err, want)
+				}
+				if _, protocol := slot.Rate(); protocol != tt.protocol {
+					t.Errorf("T=%d, want T=%d", protocol, tt.protocol)
+				}
+				if got := getAll(t, d, unhex(t, "80E00000 04 DEADBEEF")); !bytes.Equal(got, unhex(t, "DEADBEEF9000")) {
+					t.Errorf("Transmit: %X", got)
 				}
 			})
 		})

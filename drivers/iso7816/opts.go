@@ -43,6 +43,13 @@ type Opts struct {
 	// command with an error.
 	Repeat bool
 
+	// AnyTCK takes an answer to reset whose TCK is wrong or missing, or is there
+	// without need (ISO/IEC 7816-3, 8.2.5). Readers on USB take it, and one card
+	// in seventy or so needs that; but TCK is all that tells a damaged answer
+	// to reset from a sound one beside the parity bits. A missing one costs a
+	// second.
+	AnyTCK bool
+
 	// Latency is how much later than it arrives a character may be seen: the
 	// UART's FIFO, the USB and the scheduler. It is added to all waiting
 	// times and costs time only where a card is silent.

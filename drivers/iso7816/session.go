@@ -18,6 +18,7 @@ type session struct {
 	link     *link
 	atr      apdu.ATR
 	protocol int
+	agreed   bool      // by PPS
 	rate     apdu.Rate // as spoken now
 	t0       *t0
 	t1       *t1.Engine
@@ -26,6 +27,8 @@ type session struct {
 // Reasons to begin again with a warm reset.
 var (
 	errSpecific = errors.New("the specific mode of the card cannot be spoken")
+	// errAgreed: the card has confirmed a PPS and is mute since, or talks nonsense.
+	errAgreed = errors.New("the card does not speak as it has agreed to")
 	// errUnfit: no further attempt can help.
 	errUnfit = errors.New("the card does not fit")
 )
@@ -39,7 +42,11 @@ func (s *session) negotiate(ctx context.Context, usePPS bool) error {
 		return err
 	}
 	if s.protocol == 1 {
-		return s.startT1(ctx)
+		err := s.startT1(ctx)
+		if err != nil && s.agreed {
+			err = fmt.Errorf("%w: %w", errAgreed, err)
+		}
+		return err
 	}
 	fi := max(s.atr.Rate().Fi, s.rate.Fi) // Fi may be reserved, 0
 	wi := s.atr.T0WI()
@@ -130,7 +137,7 @@ func (s *session) speakPPS(ctx context.Context, protocol int, rates []byte) erro
 	if err != nil {
 		return err
 	}
-	s.protocol = protocol
+	s.protocol, s.agreed = protocol, true
 	if response.hasRate {
 		s.rate = apdu.ParseRate(response.rate)
 	}

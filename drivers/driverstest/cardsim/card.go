@@ -81,6 +81,9 @@ func newCard(w *wire, opts Options) (c *card, err error) {
 	if c.cold, err = newAnswer(opts.ATR); err != nil {
 		return nil, err
 	}
+	if opts.Sends != nil {
+		c.cold.raw = opts.Sends
+	}
 	if c.hot = c.cold; opts.Warm != nil {
 		c.hot, err = newAnswer(opts.Warm)
 	}

@@ -18,6 +18,13 @@ type Options struct {
 	// first byte. It must be well formed.
 	ATR []byte
 
+	// Sends is what comes on the wire instead of ATR, if it is not nil: an
+	// answer to reset that is not well formed.
+	Sends []byte
+
+	// OnlyT0 makes a card confirm every PPS, go to its rate, and speak T=0.
+	OnlyT0 bool
+
 	// Clock is the frequency at CLK; 0 is 3.84 MHz.
 	Clock physic.Frequency
 

@@ -57,6 +57,9 @@ func (c *card) answerPPS() {
 	}
 	c.send(after(c.received, 16, c.etu), append(response, check))
 	c.protocol = protocol
+	if c.opts.OnlyT0 {
+		c.protocol = 0
+	}
 	c.setRate(apdu.ParseRate(rate))
 	c.speak()
 }
