@@ -62,6 +62,7 @@ type elementConfig struct {
 	SEID    string   `toml:"seid"`
 	Driver  string   `toml:"driver"`
 	Aliases []string `toml:"aliases"`
+	Share   bool     `toml:"share"` // also what keeps PIN states
 
 	// Of the driver pcsc: globs for the reader's name and the card's answer to
 	// reset in hex.

@@ -89,6 +89,9 @@ func addElement(g *grid.Grid, e elementConfig, se drivers.SE) error {
 			return err
 		}
 	}
+	if e.Share {
+		return g.Share(e.SEID)
+	}
 	return nil
 }
 

@@ -99,6 +99,7 @@
 //	address = 0x48                  # spi: chip_select
 //	clock   = "400 kHz"
 //	reset   = "GPIO22 active low"   # or "pin15", "RTS", "none"
+//	share   = true                  # default false: see below
 //
 //	[[element]]                     # a card on a serial adapter
 //	seid    = "sim2"
@@ -114,6 +115,13 @@
 // which line in config.txt cures it. A chip that does not answer is looked for
 // again and again, from every second to every minute; meanwhile POWERON tries
 // at once and says why it fails. The other elements serve.
+//
+// A chip that has no reset pin, and whose dialect resets no more than its
+// interface, may keep the PINs that one user has verified for the next. It stays
+// with the credential that first sends it a command, until the TSES ends; others
+// are told so. With share = true it is given from user to user all the same. What
+// was verified before the TSES was started is not known to it: take the power
+// away from such a chip, too.
 //
 // # Readers
 //

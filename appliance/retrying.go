@@ -32,6 +32,8 @@ type retrying struct {
 	done chan struct{}
 	used atomic.Bool // its owner has powered it on
 
+	keeps atomic.Value // keeping
+
 	mu    sync.Mutex
 	probe context.CancelFunc // of the try that runs, nil for none
 
@@ -89,6 +91,9 @@ func (r *retrying) powerOn(ctx context.Context) ([]byte, error) {
 			return nil, fmt.Errorf("%w: %w", drivers.ErrNoCard, err)
 		}
 		r.se, r.closer = se, closer
+		if keeper, ok := se.(drivers.Keeper); ok {
+			r.keeps.Store(keeping{keeper.Keeps()})
+		}
 	}
 	return r.se.PowerOn(ctx)
 }
@@ -164,6 +169,17 @@ func (r *retrying) PowerOff(ctx context.Context) error {
 	}
 	return err
 }
+
+// Keeps implements [drivers.Keeper].
+func (r *retrying) Keeps() error {
+	if keeps, ok := r.keeps.Load().(keeping); ok {
+		return keeps.why
+	}
+	return nil
+}
+
+// keeping is why the SE that is open keeps PIN states, nil if it does not.
+type keeping struct{ why error }
 
 // String implements [drivers.SE].
 func (r *retrying) String() string { return r.name }

@@ -493,3 +493,28 @@ func TestRetryingGivenUp(t *testing.T) {
 		closeAll(t, r, s)
 	})
 }
+
+// keeper is a chip that keeps PIN states.
+type keeper struct{ drivers.SE }
+
+var errKeeps = errors.New("no reset pin")
+
+func (keeper) Keeps() error { return errKeeps }
+
+// TestRetryingKeeps: that a chip keeps PIN states is seen through what tries it.
+func TestRetryingKeeps(t *testing.T) {
+	r := newRetrying("chip", func() (drivers.SE, io.Closer, error) {
+		return keeper{driverstest.NewScripted(driverstest.Options{})}, io.NopCloser(nil), nil
+	}, slog.New(slog.DiscardHandler))
+	defer func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if _, err := r.PowerOn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if why := r.Keeps(); !errors.Is(why, errKeeps) {
+		t.Errorf("Keeps: %v, want %v", why, errKeeps)
+	}
+}

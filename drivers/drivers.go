@@ -36,13 +36,26 @@ type SE interface {
 	Transmit(ctx context.Context, command []byte) (response []byte, err error)
 
 	// PowerOff ends all channels and security states and takes the power
-	// away. On an SE that is off it does nothing and succeeds. Whatever it
+	// away, so that nothing of one user's is there for the next; an SE that
+	// cannot do so is a [Keeper]. On an SE that is off it does nothing and succeeds. Whatever it
 	// returns, the SE is to be taken as off.
 	PowerOff(ctx context.Context) error
 
 	// String names the driver and the place, the same at every call:
 	// "softse(soft1)", "i2c(/dev/i2c-1, 0x48)".
 	String() string
+}
+
+// A Keeper is an SE of which PowerOff and PowerOn may leave as they were: which
+// applications are selected, which channels are open, which PINs are verified. It
+// is a chip whose power and reset nothing reaches, and whose reset by a block of
+// its protocol is its interface's alone. Who shares SEs must not give such a one
+// from one user to the next.
+type Keeper interface {
+	SE
+	// Keeps tells why, and what would cure it; nil says that power clears the
+	// SE after all. It may be called at any time, and does not wait.
+	Keeps() error
 }
 
 // ResetKind is how an SE is reset.

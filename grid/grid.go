@@ -4,7 +4,9 @@
 // An SE belongs to the [Session] that powered it on until that session powers
 // it off or ends; everybody else is told at once who holds it and since when.
 // At the end of a session, however it ends, every SE that it owned is powered
-// off, so that no PIN state survives into the next one.
+// off, so that no PIN state survives into the next one. An SE that power does
+// not clear ([drivers.Keeper]) belongs to the credential that first sent it a
+// command until the TSES ends, unless it is shared by name ([Grid.Share]).
 //
 //	g := grid.New()
 //	g.Add("sim1", se)
@@ -37,10 +39,14 @@ type InUseError struct {
 	SEID   string
 	Holder string    // the name of the credential that holds it
 	Since  time.Time // when it was powered on
+	Why    error     // why it stays the holder's when it is off; nil where it does not
 }
 
 // Error says who holds the SE and since when.
 func (e *InUseError) Error() string {
+	if e.Why != nil {
+		return fmt.Sprintf("%s stays with %s since %s, because it keeps PIN states: %v", e.SEID, e.Holder, e.Since.UTC().Format(time.RFC3339), e.Why)
+	}
 	return fmt.Sprintf("%s is in use by %s since %s", e.SEID, e.Holder, e.Since.UTC().Format(time.RFC3339))
 }
 
@@ -65,6 +71,8 @@ type slot struct {
 	since   time.Time
 	atr     []byte // nil: not powered on (yet)
 	removed bool   // it is not in the inventory any more
+	shared  bool   // by all users, if it keeps states or not
+	kept    *kept  // whose it stays; nil: nobody's
 }
 
 // New returns an empty inventory.

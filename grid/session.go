@@ -19,8 +19,9 @@ const offTimeout = 10 * time.Second
 // closes it at the end. Its methods may be called at the same time; calls to
 // one SE wait for each other.
 type Session struct {
-	grid *Grid
-	name string
+	grid     *Grid
+	name     string
+	identity string // of the credential
 
 	mu     sync.Mutex
 	owned  map[*slot]struct{}
@@ -29,8 +30,12 @@ type Session struct {
 }
 
 // NewSession returns a session that others see under name: who holds an SE.
-func (g *Grid) NewSession(name string) *Session {
-	return &Session{grid: g, name: name, owned: make(map[*slot]struct{}), lost: make(map[string]string)}
+func (g *Grid) NewSession(name string) *Session { return g.NewSessionAs(name, name) }
+
+// NewSessionAs is NewSession for a credential that is known by more than its
+// name: two sessions of one identity are of one user.
+func (g *Grid) NewSessionAs(name, identity string) *Session {
+	return &Session{grid: g, name: name, identity: identity, owned: make(map[*slot]struct{}), lost: make(map[string]string)}
 }
 
 // ErrClosed says that the session has ended.
@@ -104,6 +109,7 @@ func (s *Session) Transmit(ctx context.Context, seid string, command []byte) (re
 		return nil, err
 	}
 	err = sl.call(ctx, s, "transmit", func() (err error) {
+		sl.keep(s)
 		response, err = sl.se.Transmit(ctx, command)
 		return err
 	})
@@ -230,6 +236,9 @@ func (sl *slot) claim(s *Session) (atr []byte, err error) {
 	defer sl.mu.Unlock()
 	if sl.removed { // since it was looked at
 		return nil, unknown(sl.seid)
+	}
+	if err := sl.keptFrom(s); err != nil {
+		return nil, err
 	}
 	sl.owner, sl.since = s, time.Now()
 	s.owned[sl] = struct{}{}

@@ -28,7 +28,7 @@ type Session struct {
 
 // NewSession returns a session for a credential that was let in. Close ends it.
 func NewSession(cred *access.Credential, p *access.Policy, g *grid.Grid, log *slog.Logger) *Session {
-	return &Session{cred: cred, policy: p, grid: g, ses: g.NewSession(cred.Name), guards: make(map[string]*access.Guard), log: log}
+	return &Session{cred: cred, policy: p, grid: g, ses: g.NewSessionAs(cred.Name, cred.Issuer+"/"+cred.Name), guards: make(map[string]*access.Guard), log: log}
 }
 
 // Credential is the one that was let in.

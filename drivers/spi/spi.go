@@ -14,8 +14,8 @@ import (
 )
 
 var (
-	_ drivers.SE    = (*Dev)(nil)
-	_ conn.Resource = (*Dev)(nil)
+	_ drivers.Keeper = (*Dev)(nil)
+	_ conn.Resource  = (*Dev)(nil)
 )
 
 // Dev is a secure element on a port.
@@ -76,8 +76,12 @@ func (d *Dev) Transmit(ctx context.Context, command []byte) ([]byte, error) {
 }
 
 // PowerOff implements [drivers.SE]. With a reset pin the chip is held in reset;
-// without, it is told that its use has ended.
+// without, it is told that its use has ended; see Keeps.
 func (d *Dev) PowerOff(ctx context.Context) error { return d.element.PowerOff(ctx) }
+
+// Keeps implements [drivers.Keeper]: a chip without a reset pin keeps PIN states,
+// unless its dialect has a reset of the whole chip (gp, nxp-gp).
+func (d *Dev) Keeps() error { return d.element.Keeps() }
 
 // String implements [drivers.SE]: "spi(SPI0.0)".
 func (d *Dev) String() string { return d.element.String() }

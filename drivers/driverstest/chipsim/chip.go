@@ -46,6 +46,10 @@ type Options struct {
 	// for a block, one byte after the other: it comes first.
 	Stale []byte
 
+	// Interface says that a reset by a block is that of the interface alone:
+	// the brain keeps what it has selected and verified.
+	Interface bool
+
 	Faults *Faults // nil for none
 }
 

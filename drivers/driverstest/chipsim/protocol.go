@@ -145,9 +145,12 @@ func (c *Chip) takeOwn(b block) {
 		return
 	}
 	if what&resets != 0 {
-		as := c.check // the response has the checksum of the request
+		as, stale := c.check, c.brain.stale // the response has the checksum of the request
 		c.restart(0)
 		c.check = as
+		if c.opts.Interface {
+			c.brain.stale = stale
+		}
 	}
 	answer := block{b.pcb | 0x20, nil}
 	if what&says != 0 {

@@ -137,6 +137,14 @@ func (s *Element) PowerOff(ctx context.Context) error {
 	return nil
 }
 
+// Keeps implements [drivers.Keeper].
+func (s *Element) Keeps() error {
+	if s.opts.Reset != nil || s.opts.Dialect.Clears {
+		return nil
+	}
+	return fmt.Errorf("%s has no reset pin, and what clears a chip that speaks %s is not known: connect its reset or the switch of its supply and name it by the key reset", s, s.opts.Dialect.Name)
+}
+
 func (s *Element) fail(op string, err error) error {
 	return fmt.Errorf("%s: %s: %w", s, op, err)
 }

@@ -22,6 +22,10 @@ type Dialect struct {
 	SoftReset byte  // type of the S-block that resets; [NoS] if there is none
 	End       byte  // type of the S-block at the end of use; [NoS] if there is none
 
+	// Clears says that SoftReset is the secure element's and not that of its
+	// interface alone: no channel, selection or PIN state is left behind it.
+	Clears bool
+
 	// Bare dialects carry a whole APDU in one block of this type without
 	// numbers or chaining; 0 for all others.
 	Bare byte

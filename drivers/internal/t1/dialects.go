@@ -6,6 +6,10 @@ import "time"
 // maker's own host program that spoke to the simulator of package chipsim,
 // "read" its sources, "captured" bytes of a real chip. What is "believed" was
 // seen nowhere. The text of GPC_SPE_172 itself was not at hand.
+//
+// S(SWR) of GPC_SPE_172 is a reset of the secure element. What the makers' own
+// resets leave is written nowhere that is public: NXP calls them resets of the
+// interface, and the others are taken for no more.
 var (
 	// GlobalPlatform is T=1' of GPC_SPE_172 v1.0, for SPI and I2C: Infineon
 	// OPTIGA Authenticate NBT.
@@ -18,7 +22,7 @@ var (
 		Name:   "gp",
 		ToChip: 0x21, FromChip: 0x12, Len: Len16, EDC: CRCHigh, MaxINF: 4089,
 		IFSC: 8, IFSD: 8, BWT: 300 * time.Millisecond,
-		Hello: HelloCIP, HelloS: SCIP, SoftReset: SSWR, End: SRelease,
+		Hello: HelloCIP, HelloS: SCIP, SoftReset: SSWR, End: SRelease, Clears: true,
 	}
 
 	// NXPGlobalPlatform is the same with NXP's addresses: SE052F, SE051 with
@@ -34,7 +38,7 @@ var (
 		Name:   "nxp-gp",
 		ToChip: 0x5A, FromChip: 0xA5, Len: Len16, EDC: CRCHigh, MaxINF: 4089,
 		IFSC: 8, IFSD: 8, BWT: 300 * time.Millisecond,
-		Hello: HelloCIP, HelloS: SCIP, SoftReset: SSWR, End: SRelease,
+		Hello: HelloCIP, HelloS: SCIP, SoftReset: SSWR, End: SRelease, Clears: true,
 	}
 
 	// UM11225 is NXP's T=1 over I2C: SE050, SE051, A5000.
