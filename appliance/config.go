@@ -31,9 +31,7 @@ type config struct {
 		Write     duration `toml:"write"`
 		Drain     duration `toml:"drain"`
 	} `toml:"timeouts"`
-	Limits struct {
-		Sessions int `toml:"sessions"`
-	} `toml:"limits"`
+	Limits limitConfig `toml:"limits"`
 	Access struct {
 		Trust []string `toml:"trust"`
 		Rules []rule   `toml:"rule"`
@@ -49,6 +47,29 @@ type config struct {
 	// AcceptLostState is the time of the loss of its state that the box's
 	// owner accepts.
 	AcceptLostState string `toml:"accept_lost_state"`
+}
+
+// limitConfig is package stp's Limits, but for times; 0 is what the machine bears.
+type limitConfig struct {
+	Sessions           int `toml:"sessions"`
+	Bytes              int `toml:"buffer_bytes"`
+	Unauthenticated    int `toml:"unauthenticated"`
+	Handshakes         int `toml:"handshakes"`
+	HandshakeBytes     int `toml:"handshake_bytes"`
+	CredentialSessions int `toml:"credential_sessions"`
+	CredentialBytes    int `toml:"credential_bytes"`
+	CredentialSEs      int `toml:"credential_elements"`
+}
+
+// check refuses what is not a number of something.
+func (l limitConfig) check() error {
+	v := reflect.ValueOf(l)
+	for i := range v.NumField() {
+		if n := v.Field(i).Int(); n < 0 {
+			return fmt.Errorf("limits.%s = %d: want 1 or more", v.Type().Field(i).Tag.Get("toml"), n)
+		}
+	}
+	return nil
 }
 
 type rule struct {
@@ -142,8 +163,8 @@ func (c config) check() error {
 	if _, err := c.minVersion(); err != nil {
 		return err
 	}
-	if c.Limits.Sessions < 0 {
-		return fmt.Errorf("limits.sessions = %d: want 1 or more", c.Limits.Sessions)
+	if err := c.Limits.check(); err != nil {
+		return err
 	}
 	if err := c.Network.Check(); err != nil {
 		return err

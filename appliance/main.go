@@ -55,8 +55,15 @@
 //	write     = "30s"               # for a client to take an answer
 //	drain     = "30s"               # for running commands at shutdown
 //
-//	[limits]
-//	sessions = 16384
+//	[limits]                        # the defaults; less where the machine has less
+//	sessions            = 16384     # at one time
+//	buffer_bytes        = 16777216  # that all sessions buffer beyond 16 KiB each
+//	credential_sessions = 64        # of one credential
+//	credential_bytes    = 4194304   # that its sessions buffer beyond 16 KiB each
+//	credential_elements = 256       # SEs that its sessions have powered on
+//	unauthenticated     = 4096      # connections that have shown no credential
+//	handshakes          = 3072      # of them that are worked on
+//	handshake_bytes     = 16384     # that one may send until its handshake has ended
 //
 //	[access]
 //	trust = ["partner-ca.pem"]      # CAs besides the TSES's own; relative to this file
@@ -107,6 +114,22 @@
 //	carrier = "phoenix"
 //	device  = "/dev/ttyUSB0"
 //	any_tck = true                  # default false: refuse an answer to reset whose check byte (TCK) is wrong or missing
+//
+// # Limits
+//
+// Nobody takes what the others need. Connections without a credential get their
+// turn address by address (IPv6: network of 64 bits by network), and where places
+// are short it is the address with the most that loses one. A credential, by its
+// name, has a share of sessions, buffers and SEs; what is over it is answered with
+// -9yz, and sessions wait a moment for another of theirs to end first. The
+// administrative plane has a reserve of sessions (one of sixteen, at most 64) and
+// of buffers (one of eight). The log tells every ten minutes which limits were
+// reached, by their names.
+//
+// The limits follow the machine's memory, or its control group's, and the number
+// of file descriptors, of which some are held back for SEs and state files. The
+// process stays below three quarters of the memory; the environment variables
+// GOMEMLIMIT and GOGC have the last word.
 //
 // # Chips on pins
 //

@@ -51,7 +51,9 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	srv.Grid, srv.Log = g, log
+	machine := machineResources()
+	boundMemory(machine)
+	srv.Grid, srv.Log, srv.Limits = g, log, limitsOf(c, machine, log)
 	up, err := newUpdates(f, self, g, log)
 	if err != nil {
 		log.Error("this box takes no updates", "err", err)
@@ -81,6 +83,7 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 	looking, enough := context.WithCancel(ctx)
 	defer enough()
 	h.also = up.trial(looking)
+	go tidy(looking) // ends with it
 	stop, err := h.start(ctx)
 	if err != nil {
 		return err
@@ -113,15 +116,10 @@ func newServer(c config, self identity) (*stp.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := c.Timeouts
 	return &stp.Server{
 		Gate:    gate,
 		Policy:  policy,
-		Handler: &server.Server{APDUTime: time.Duration(t.APDU)},
-		Limits: stp.Limits{
-			Handshake: time.Duration(t.Handshake), Idle: time.Duration(t.Idle),
-			Write: time.Duration(t.Write), Drain: time.Duration(t.Drain), Sessions: c.Limits.Sessions,
-		},
+		Handler: &server.Server{APDUTime: time.Duration(c.Timeouts.APDU)},
 	}, nil
 }
 

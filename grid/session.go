@@ -26,6 +26,7 @@ type Session struct {
 	mu     sync.Mutex
 	owned  map[*slot]struct{}
 	lost   map[string]string // SEIDs that were removed while they were owned, to the canonical one
+	taken  map[*slot]string  // SEs that were freed while they were owned, and who did it
 	closed bool
 }
 
@@ -35,7 +36,27 @@ func (g *Grid) NewSession(name string) *Session { return g.NewSessionAs(name, na
 // NewSessionAs is NewSession for a credential that is known by more than its
 // name: two sessions of one identity are of one user.
 func (g *Grid) NewSessionAs(name, identity string) *Session {
-	return &Session{grid: g, name: name, identity: identity, owned: make(map[*slot]struct{}), lost: make(map[string]string)}
+	return &Session{grid: g, name: name, identity: identity, owned: make(map[*slot]struct{}), lost: make(map[string]string), taken: make(map[*slot]string)}
+}
+
+// Count is how many SEs the session owns.
+func (s *Session) Count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.owned)
+}
+
+// Owned are the SEIDs of the SEs that the session owns, in the order of
+// [Grid.SEIDs].
+func (s *Session) Owned() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seids := make([]string, 0, len(s.owned))
+	for sl := range s.owned {
+		seids = append(seids, sl.seid)
+	}
+	slices.SortFunc(seids, compareSEIDs)
+	return seids
 }
 
 // ErrClosed says that the session has ended.
@@ -67,6 +88,7 @@ func (s *Session) PowerOn(ctx context.Context, seid string) (atr []byte, already
 			return err
 		}
 		s.found(seid)
+		s.forgive(sl)
 		if atr, err = sl.se.PowerOn(ctx); err != nil {
 			err = fmt.Errorf("%s: power on: %w", sl.seid, err)
 			if had {
@@ -125,6 +147,9 @@ func (s *Session) PowerOff(seid string) error {
 	}
 	sl, err := s.own(seid)
 	if errors.Is(err, drivers.ErrPoweredOff) {
+		if sl, ok := s.grid.lookup(seid); ok {
+			s.forgive(sl)
+		}
 		return nil
 	}
 	if err != nil {
@@ -169,10 +194,8 @@ func (s *Session) own(seid string) (*slot, error) {
 	if !ok {
 		return nil, unknown(seid)
 	}
-	sl.mu.Lock()
-	defer sl.mu.Unlock()
-	if err := sl.ownedBy(s); err != nil {
-		return nil, err
+	if err := sl.ownedByLocked(s); err != nil {
+		return nil, s.whyTaken(sl, err)
 	}
 	return sl, nil
 }
@@ -250,7 +273,7 @@ func (sl *slot) claim(s *Session) (atr []byte, err error) {
 func (sl *slot) call(ctx context.Context, s *Session, op string, f func() error) error {
 	return sl.turn(ctx, op, func() error {
 		if err := sl.ownedByLocked(s); err != nil {
-			return err // powered off while this call waited
+			return s.whyTaken(sl, err) // powered off while this call waited
 		}
 		if err := f(); err != nil {
 			if errors.Is(err, drivers.ErrRemoved) {

@@ -1,7 +1,6 @@
 package stp
 
 import (
-	"container/list"
 	"crypto/tls"
 	"io"
 	"net"
@@ -86,6 +85,9 @@ func (c *Conn) goodbye() error {
 	deaf := c.deaf
 	c.mu.Unlock()
 	raw := c.NetConn()
+	if a, ok := raw.(*arrival); ok {
+		raw = a.Conn
+	}
 	if deaf || c.CloseWrite() != nil {
 		return raw.Close()
 	}
@@ -106,11 +108,13 @@ func (c *Conn) armWrite() error {
 	return nil
 }
 
-// drain ends the taking of input; a reader that waits wakes up.
-func (c *Conn) drain() {
+// end ends the taking of input; a reader that waits wakes up.
+func (c *Conn) end(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ended = ErrDraining
+	if c.ended == nil {
+		c.ended = why
+	}
 	// A connection that refuses a deadline is closed already.
 	_ = c.SetReadDeadline(past)
 }
@@ -119,32 +123,9 @@ func (c *Conn) drain() {
 func (c *Conn) kill() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ended, c.killed = net.ErrClosed, true
-	_ = c.SetDeadline(past) // as above
-}
-
-// pending holds the connections that have not finished their handshake. Where
-// there are too many, the oldest has to go: a client needs milliseconds for a
-// handshake, so the oldest is the one that does not mean it.
-type pending struct {
-	mu    sync.Mutex
-	max   int
-	conns list.List
-}
-
-func (p *pending) add(c net.Conn) *list.Element {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.conns.Len() >= p.max {
-		// Its own goroutine sees the failure and takes it off the list.
-		p.conns.Front().Value.(net.Conn).Close()
-		p.conns.MoveToBack(p.conns.Front())
+	if c.ended == nil {
+		c.ended = net.ErrClosed
 	}
-	return p.conns.PushBack(c)
-}
-
-func (p *pending) remove(e *list.Element) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.conns.Remove(e)
+	c.killed = true
+	_ = c.SetDeadline(past) // as above
 }

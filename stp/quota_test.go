@@ -141,7 +141,7 @@ func longNamed(t *testing.T, ts *stptest.TSES) (ours, strangers tls.Certificate)
 func TestLongNames(t *testing.T) {
 	for _, doubtful := range []bool{false, true} {
 		log := new(gated)
-		ts := stptest.Start(t, stptest.Options{Handler: namer("racs"), Log: log, Doubtful: func() bool { return doubtful }})
+		ts := stptest.Start(t, stptest.Options{Handler: namer("racs"), Log: log, Doubtful: func() bool { return doubtful }, Limits: stp.Limits{HandshakeBytes: 1 << 20}})
 		ours, strangers := longNamed(t, ts)
 		for _, cert := range []tls.Certificate{ours, strangers} {
 			config := ts.TLS()

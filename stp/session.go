@@ -24,6 +24,9 @@ type Session struct {
 	ses    *grid.Session
 	guards map[string]*access.Guard // by canonical SEID, of the SEs powered on
 	log    *slog.Logger
+
+	part      portion // of the credential's share
+	noteShare func(error)
 }
 
 // NewSession returns a session for a credential that was let in. Close ends it.
@@ -65,12 +68,39 @@ func (s *Session) canonical(seid string) (string, error) {
 	return canonical, nil
 }
 
-// PowerOn is [grid.Session.PowerOn].
+// Hold tells how many bytes of buffers the session is about to have. What is
+// more than [FreeBytes] counts against the share of its credential; a
+// [*ShareError] says that there is not so much, and what it had before stays. A
+// door asks before it makes a buffer larger.
+func (s *Session) Hold(bytes int) error { return s.told(s.part.hold(bytes)) }
+
+// told tells the log of an error that is a share's.
+func (s *Session) told(err error) error {
+	if err != nil && s.noteShare != nil {
+		s.noteShare(err)
+	}
+	return err
+}
+
+// countSEs makes the share agree with how many SEs the session has.
+func (s *Session) countSEs() {
+	// It is not more than was asked for, and less is always to be had.
+	_ = s.part.holdSEs(s.ses.Count())
+}
+
+// PowerOn is [grid.Session.PowerOn], as far as the share of the credential goes.
+// A [*ShareError] says that it does not.
 func (s *Session) PowerOn(ctx context.Context, seid string) (atr []byte, already bool, err error) {
 	seid, err = s.canonical(seid)
 	if err != nil {
 		return nil, false, err
 	}
+	if s.guards[seid] == nil {
+		if err := s.told(s.part.holdSEs(s.ses.Count() + 1)); err != nil {
+			return nil, false, err
+		}
+	}
+	defer s.countSEs()
 	atr, already, err = s.ses.PowerOn(ctx, seid)
 	if err == nil && !already {
 		s.guards[seid] = access.NewGuard(s.cred.Planes)
@@ -85,6 +115,7 @@ func (s *Session) PowerOff(seid string) error {
 	if err != nil {
 		return err
 	}
+	defer s.countSEs()
 	if err = s.ses.PowerOff(seid); err == nil && s.guards[seid] != nil {
 		s.log.Info("power off", "seid", seid)
 	}

@@ -36,14 +36,12 @@ type Handler interface {
 	Serve(ctx context.Context, c *Conn, s *Session) error
 }
 
-// Limits bound what clients can take. A zero is replaced by the default.
-type Limits struct {
-	Handshake time.Duration // for the TLS handshake; default 10 s
-	Idle      time.Duration // between two complete inputs of a client; default 10 min
-	Write     time.Duration // for a client to take an answer; default 30 s
-	Drain     time.Duration // for running commands at shutdown; default 30 s
-	Sessions  int           // at one time; default 16,384
-	HalfOpen  int           // handshakes at one time; default 1,024
+// Refuser is a [Handler] that can tell a client in its protocol's words that it
+// is not let in, though its credential is good. The client of one that cannot
+// sees the connection end.
+type Refuser interface {
+	// Refuse tells the client why, a [*ShareError]. It does not take long.
+	Refuse(ctx context.Context, c *Conn, why error) error
 }
 
 // Server is the listener. Its fields are set before Serve and not changed then.
@@ -71,7 +69,9 @@ type Server struct {
 	// nil: there are none.
 	Own func(from net.Addr) bool
 
-	halfOpen pending
+	door     *door          // for who has shown no credential yet
+	shares   *shares        // of who has
+	notices  notices        // of limits that are reached
 	tls      *tls.Config    // TLS with the names of Handlers
 	lines    *journal.Quota // of lines about each credential
 	noise    quota          // of lines about who has shown no certificate
@@ -79,14 +79,12 @@ type Server struct {
 	full     quota          // of lines about missing file descriptors
 
 	mu   sync.Mutex
-	live map[*Session]context.CancelCauseFunc
+	last uint64 // the newest session's number
+	live map[*Session]*living
 }
 
-// The reasons for which a session is ended from this side.
-var (
-	ErrDraining = errors.New("the TSES is shutting down")
-	errFull     = errors.New("too many sessions")
-)
+// ErrDraining is why sessions are ended when the TSES shuts down.
+var ErrDraining = errors.New("the TSES is shutting down")
 
 // TLSConfig is the server's side of TLS: a client certificate of one of the
 // CAs, which the gate lets in, is required. min is tls.VersionTLS13, or
@@ -130,7 +128,7 @@ var aeadSuites = []uint16{
 // returns nil.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	s.Limits = s.Limits.withDefaults()
-	s.halfOpen.max = s.Limits.HalfOpen
+	s.door, s.shares = newDoor(s.Limits), newShares(s.Limits)
 	s.lines = journal.NewQuota(s.Log.Handler(), mostOfOne, quotaTime)
 	s.tls = s.TLS
 	if len(s.Handlers) > 0 {
@@ -141,7 +139,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		s.tls = s.tls.Clone()
 		judgeDates(s.tls, s.Doubtful, s.lines)
 	}
-	s.live = make(map[*Session]context.CancelCauseFunc)
+	s.live = make(map[*Session]*living)
 	sessions, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
 
@@ -149,11 +147,24 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	running.Go(func() { s.Gate.Watch(sessions, s.recheck, s.registryFailed) })
 	running.Go(func() { s.sumUp(sessions) })
 	running.Go(func() { s.lines.Run(sessions) })
-	stop := context.AfterFunc(ctx, func() { ln.Close() }) // wakes Accept
+	running.Go(func() {
+		s.door.run(sessions, func(limit string, value int) { s.notices.reached(s.Log, limit, value) })
+	})
+	stop := context.AfterFunc(ctx, func() {
+		ln.Close() // wakes Accept
+		s.door.close(ErrDraining, false)
+	})
 	defer stop()
+	stopDoor := context.AfterFunc(sessions, func() { s.door.close(ErrDraining, true) })
+	defer stopDoor()
 	var clients sync.WaitGroup
 	err := s.accept(ctx, ln, func(conn net.Conn) {
-		clients.Go(func() { s.serve(sessions, ctx, conn) })
+		if a := s.door.enter(ctx, conn); a != nil {
+			clients.Go(func() { s.serve(sessions, ctx, a, clients.Go) })
+			return
+		}
+		// There is nothing to be done about one that does not close.
+		_ = conn.Close()
 	})
 
 	patience := time.AfterFunc(s.Limits.Drain, func() { end(ErrDraining) })
@@ -165,24 +176,6 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	end(ErrDraining)
 	running.Wait()
 	return err
-}
-
-func (l Limits) withDefaults() Limits {
-	for _, d := range []struct {
-		value *time.Duration
-		def   time.Duration
-	}{{&l.Handshake, 10 * time.Second}, {&l.Idle, 10 * time.Minute}, {&l.Write, 30 * time.Second}, {&l.Drain, 30 * time.Second}} {
-		if *d.value <= 0 {
-			*d.value = d.def
-		}
-	}
-	if l.Sessions <= 0 {
-		l.Sessions = 16384
-	}
-	if l.HalfOpen <= 0 {
-		l.HalfOpen = 1024
-	}
-	return l
 }
 
 // accept hands every connection to serve until the context is done.
@@ -215,35 +208,86 @@ func outOfFiles(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
 }
 
-// serve lets one client in and serves it to the end of its session. draining
-// is done when the TSES shuts down, ctx when it has no more patience.
-func (s *Server) serve(ctx, draining context.Context, raw net.Conn) {
-	defer raw.Close()
-	conn, cred, err := s.handshake(ctx, raw)
+// serve lets one client in. draining is done when the TSES shuts down, ctx when
+// it has no more patience. The session runs by start in a goroutine of its own:
+// the stack that a handshake needs is not kept for it.
+func (s *Server) serve(ctx, draining context.Context, a *arrival, start func(func())) {
+	conn, cred, err := s.handshake(ctx, a)
 	if err != nil {
 		// First the descriptor is given back: the log may be slow. How closing
 		// ends is of no interest.
-		_ = raw.Close()
-		s.logRefused(raw, err)
+		_ = a.Close()
+		s.door.leave(a, false)
+		s.logRefused(a, err)
 		return
 	}
+	session := NewSession(cred, s.Policy, s.Grid, s.logOf(cred, a.RemoteAddr()))
+	c := newConn(conn, s.Limits)
+	if err := s.takeShare(draining, session, a); err != nil {
+		s.refuse(ctx, c, session, err)
+		s.door.leave(a, false)
+		return
+	}
+	s.door.leave(a, true)
+	start(func() { s.run(ctx, draining, c, session) })
+}
+
+// takeShare gives the session its part of its credential's share. While it waits
+// for one it keeps its place at the door, and is among those that give way.
+func (s *Server) takeShare(ctx context.Context, session *Session, a *arrival) error {
+	s.door.waits(a, time.Now())
+	share, err := s.shares.enter(ctx, session.cred, a.out)
+	if err != nil {
+		return err
+	}
+	session.part.shares, session.part.share = s.shares, share
+	return nil
+}
+
+// refuse tells a client for which share it is not let in.
+func (s *Server) refuse(ctx context.Context, c *Conn, session *Session, why error) {
+	s.noteShare(session.log, why)
+	stop := context.AfterFunc(ctx, c.kill)
+	defer stop()
+	if handler, ok := s.handler(c.Conn).(Refuser); ok {
+		// A client that does not hear it sees the end of the connection.
+		_ = handler.Refuse(ctx, c, why)
+	}
+	_ = c.goodbye() // as above
+}
+
+// noteShare tells the log that a credential's share is used up.
+func (s *Server) noteShare(log *slog.Logger, err error) {
+	var share *ShareError
+	if errors.As(err, &share) {
+		s.notices.reached(log, share.Limit, share.Value)
+	}
+}
+
+// run serves one client to the end of its session.
+func (s *Server) run(ctx, draining context.Context, c *Conn, session *Session) {
+	defer session.part.leave()
+	defer c.NetConn().Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	session := NewSession(cred, s.Policy, s.Grid, s.logOf(cred, raw.RemoteAddr()))
-	if err := s.enter(session, cancel); err != nil {
+	// What ends the session in good order ends its command first, and leaves time
+	// to say so.
+	work, stopWork := context.WithCancelCause(ctx)
+	defer stopWork(nil)
+	session.noteShare = func(err error) { s.noteShare(session.log, err) }
+	if err := s.enter(session, &living{conn: c, stopWork: stopWork, cut: cancel}); err != nil {
 		session.log.Warn("session refused", "err", err)
 		return
 	}
 	defer s.leave(session)
-	session.log.Info("session begins", "planes", cred.Planes.String())
+	session.log.Info("session begins", "planes", session.cred.Planes.String())
 
-	c := newConn(conn, s.Limits)
-	stopDrain := context.AfterFunc(draining, c.drain)
+	stopDrain := context.AfterFunc(draining, func() { c.end(ErrDraining) })
 	defer stopDrain()
 	stopKill := context.AfterFunc(ctx, c.kill)
 	defer stopKill()
-	err = s.handler(conn).Serve(ctx, c, session)
-	if cause := context.Cause(ctx); cause != nil {
+	err := s.handler(c.Conn).Serve(work, c, session)
+	if cause := context.Cause(work); cause != nil {
 		err = cause
 	}
 	// First the SEs, then the goodbye: a client that has seen it can have
@@ -252,7 +296,8 @@ func (s *Server) serve(ctx, draining context.Context, raw net.Conn) {
 		session.log.Error("power off", "err", err)
 	}
 	session.log.Info("session ends", "why", reason(err))
-	// A client that has gone cannot be told goodbye; raw is closed anyhow.
+	// A client that has gone cannot be told goodbye; the connection is closed
+	// anyhow.
 	_ = c.goodbye()
 }
 
@@ -271,18 +316,42 @@ func (s *Server) handler(conn *tls.Conn) Handler {
 	return s.Handler
 }
 
-// handshake runs TLS and reads the credential.
-func (s *Server) handshake(ctx context.Context, raw net.Conn) (*tls.Conn, *access.Credential, error) {
-	entry := s.halfOpen.add(raw)
-	defer s.halfOpen.remove(entry)
-	ctx, cancel := context.WithTimeout(ctx, s.Limits.Handshake)
-	defer cancel()
-	conn := tls.Server(raw, s.tls)
-	if err := conn.HandshakeContext(ctx); err != nil {
+// handshake waits for the client's turn, runs TLS and reads the credential.
+func (s *Server) handshake(ctx context.Context, a *arrival) (*tls.Conn, *access.Credential, error) {
+	if err := a.awaitHello(s.Limits.Handshake); err != nil {
+		return nil, nil, err
+	}
+	if err := a.awaitTurn(ctx); err != nil {
+		return nil, nil, err
+	}
+	conn := tls.Server(a, s.tls)
+	if err := s.shake(ctx, a, conn); err != nil {
 		return nil, nil, err
 	}
 	cred, err := s.Gate.Admit(verified(conn.ConnectionState()))
 	return conn, cred, err
+}
+
+// shake runs TLS within its time.
+func (s *Server) shake(ctx context.Context, a *arrival, conn *tls.Conn) error {
+	if err := a.SetDeadline(time.Now().Add(s.Limits.Handshake)); err != nil {
+		return err
+	}
+	s.door.turns.take(false)
+	defer s.door.turns.give()
+	err := a.ended() // the deadline may have come behind that of its end
+	if err == nil {
+		// The door sets the deadline when the context is done.
+		err = conn.HandshakeContext(context.WithoutCancel(ctx))
+	}
+	if ended := a.ended(); ended != nil {
+		return ended
+	}
+	if err != nil {
+		return err
+	}
+	a.in = true
+	return a.SetDeadline(time.Time{})
 }
 
 // logRefused writes down who was not let in, as far as the quotas go: anybody
@@ -312,15 +381,18 @@ func (s *Server) logRefused(raw net.Conn, err error) {
 }
 
 // enter counts a session in, so that a recheck finds it.
-func (s *Server) enter(session *Session, cancel context.CancelCauseFunc) error {
+func (s *Server) enter(session *Session, l *living) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.live) >= s.Limits.Sessions {
-		return fmt.Errorf("%w: %d, the limit", errFull, len(s.live))
-	}
-	s.live[session] = cancel
+	s.last++
+	l.id, l.since = s.last, time.Now()
+	s.live[session] = l
 	// A revocation may have come between the handshake and here.
-	return s.Gate.Check(session.cred)
+	if err := s.Gate.Check(session.cred); err != nil {
+		delete(s.live, session)
+		return err
+	}
+	return nil
 }
 
 func (s *Server) leave(session *Session) {
@@ -333,9 +405,9 @@ func (s *Server) leave(session *Session) {
 func (s *Server) recheck() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for session, cancel := range s.live {
+	for session, l := range s.live {
 		if err := s.Gate.Check(session.cred); err != nil {
-			cancel(err)
+			l.cut(err)
 		}
 	}
 }

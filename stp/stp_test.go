@@ -157,7 +157,7 @@ func TestSessionLimit(t *testing.T) {
 	if got, err := io.ReadAll(second); len(got) > 0 {
 		t.Errorf("a session past the limit got %q, %v", got, err)
 	}
-	log.waitFor(t, "too many sessions: 1, the limit")
+	log.waitFor(t, "limit=limits.sessions value=1")
 	first.Close()
 	for card.On() {
 		time.Sleep(time.Millisecond)

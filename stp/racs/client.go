@@ -300,6 +300,9 @@ func (c *Client) answer(response *Response) error {
 	if c.err != nil {
 		return c.err
 	}
+	if last, ok := response.Last(); ok && response.Name == "" && last.Failed(SystemError, Begin) {
+		return last // the server ends the session, and says why
+	}
 	if len(c.sent) == 0 {
 		return fmt.Errorf("an answer named %q without a request: %w", response.Name, ErrNotRACS)
 	}

@@ -90,6 +90,9 @@ func (s *Server) Serve(ctx context.Context, c *stp.Conn, session *stp.Session) e
 	return nil
 }
 
+// Refuse tells a client that is not let in why.
+func (s *Server) Refuse(_ context.Context, c *stp.Conn, why error) error { return no(c, why) }
+
 // ended is nil for a client that says nothing and goes.
 func ended(c *stp.Conn, err error) error {
 	switch {

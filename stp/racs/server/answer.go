@@ -52,6 +52,13 @@ func (a *answer) end() {
 // room is how many bytes a result may have now.
 func (a *answer) room() int { return racs.MaxAnswer - tail - (a.kept - a.start) }
 
+// fits tells whether a result of n bytes, and the end behind it, need no larger
+// buffer. Up to keepBuffer the buffer grows as it likes.
+func (a *answer) fits(n int) bool { return len(a.buf)+n+tail <= max(cap(a.buf), keepBuffer) }
+
+// resize makes the buffer larger.
+func (a *answer) resize(size int) { a.buf = append(make([]byte, 0, size), a.buf...) }
+
 func (a *answer) appendHex(b []byte) {
 	for _, v := range b {
 		a.buf = append(a.buf, hexDigits[v>>4], hexDigits[v&0x0F])
@@ -71,6 +78,7 @@ func (p *peer) flush() error {
 	a.buf, a.kept, a.start = a.buf[:n], a.kept-a.start, 0
 	if n == 0 && cap(a.buf) > keepBuffer {
 		a.buf = nil
+		return p.hold(cap(p.lines.buf), 0)
 	}
 	return nil
 }

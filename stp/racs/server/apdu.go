@@ -36,6 +36,9 @@ func (p *peer) apdu(ctx context.Context, args []byte) error {
 	if err != nil {
 		return err
 	}
+	if err := p.reserve(answerRoom(cmd, opts)); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, p.apduTime)
 	defer cancel()
 	x := exchange{p: p, ctx: ctx, seid: seid}
@@ -54,6 +57,16 @@ func (p *peer) apdu(ctx context.Context, args []byte) error {
 	p.out.appendHex([]byte{r.SW.SW1(), r.SW.SW2()})
 	p.out.endLine()
 	return nil
+}
+
+// answerRoom is how long the result can be: an SE answers with no more data than
+// it was asked for.
+func answerRoom(c apdu.Command, o options) int {
+	data := max(c.Ne, 256)
+	if o.more {
+		data = maxFetched
+	}
+	return 2*(data+2) + textRoom
 }
 
 // unexpected is the error of CONTINUE. The command was executed, so its whole

@@ -351,7 +351,7 @@ func TestMuteChip(t *testing.T) {
 
 func TestHalfOpenConnections(t *testing.T) {
 	const n = 500
-	b := newBench(t, stp.Limits{Handshake: 2 * time.Second, HalfOpen: 300}, 0)
+	b := newBench(t, stp.Limits{Handshake: 2 * time.Second, Handshakes: 300}, 0)
 	goroutines := runtime.NumGoroutine()
 	conns := make([]net.Conn, n)
 	for i := range conns {

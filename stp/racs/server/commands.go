@@ -44,6 +44,18 @@ func (c command) room(args []byte) int {
 	return 2*apdu.MaxResponse + lineRoom
 }
 
+// need is how much of that is asked for before the arguments have been read: what
+// can have more asks for it itself.
+func (c command) need(args []byte) int {
+	if c.echoes {
+		return len(args) + lineRoom
+	}
+	return textRoom
+}
+
+// textRoom is the room of a result in words.
+const textRoom = 512
+
 // lineRoom is the room for status, line number, words and line end.
 const lineRoom = 64
 
@@ -76,8 +88,15 @@ func (p *peer) setVersion(_ context.Context, args []byte) error {
 }
 
 func (p *peer) list(context.Context, []byte) error {
+	seids, size := p.ses.List(), lineRoom
+	for _, seid := range seids {
+		size += len(seid) + 1
+	}
+	if err := p.reserve(size); err != nil {
+		return err
+	}
 	p.ok(racs.List)
-	for _, seid := range p.ses.List() {
+	for _, seid := range seids {
 		p.out.buf = append(append(p.out.buf, seid...), ' ')
 	}
 	p.out.endLine()
@@ -197,6 +216,8 @@ func statusOf(v racs.Verb, err error) racs.Status {
 func classOf(err error) racs.Class {
 	var refusal *access.Refusal
 	switch {
+	case errors.Is(err, stp.ErrShare), errors.Is(err, stp.ErrEnded):
+		return racs.SystemError
 	case errors.Is(err, grid.ErrUnknown):
 		return racs.NotSupported
 	case isInUse(err):

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"io"
 
+	"github.com/cloud-of-se/tses/stp"
 	"github.com/cloud-of-se/tses/stp/racs"
 )
 
 const (
-	firstBuffer = 2 << 10  // what an idle session holds
-	keepBuffer  = 64 << 10 // a larger one is given back when it is empty
+	firstBuffer = 2 << 10 // what an idle session holds
+	keepBuffer  = 8 << 10 // a larger one is given back when it is empty
 )
 
 // errLongLine comes with the beginning of a line that is longer than
@@ -22,9 +23,10 @@ var errLongLine = errors.New("line too long")
 type lineReader struct {
 	src      io.Reader
 	buf      []byte
-	r, w     int  // buf[r:w] is unread
-	scanned  int  // no line end in buf[r:r+scanned]
-	dropping bool // the rest of a line that was too long
+	r, w     int                  // buf[r:w] is unread
+	scanned  int                  // no line end in buf[r:r+scanned]
+	dropping bool                 // the rest of a line that was too long
+	grow     func(size int) error // asks for a buffer of a size; not more than keepBuffer is always had
 }
 
 // ready tells whether next would return without reading.
@@ -38,8 +40,9 @@ func (l *lineReader) ready() bool {
 }
 
 // next returns the next line without its end, CR LF or LF. It is valid until
-// the next call. After errLongLine, and an error that is a timeout, the next
-// call goes on; other errors are the source's and final.
+// the next call. After errLongLine, an error of a share, both with the beginning
+// of the line, and one that is a timeout, the next call goes on; other errors are
+// the source's and final.
 func (l *lineReader) next() ([]byte, error) {
 	for {
 		unread := l.buf[l.r:l.w]
@@ -65,7 +68,13 @@ func (l *lineReader) next() ([]byte, error) {
 			l.r, l.scanned = l.w, 0
 			return unread[:racs.MaxLine], errLongLine
 		}
-		if err := l.fill(); err != nil {
+		err := l.fill()
+		if errors.Is(err, stp.ErrShare) {
+			l.dropping = true
+			l.r, l.scanned = l.w, 0
+			return unread, err
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -77,6 +86,9 @@ func (l *lineReader) fill() error {
 		l.r, l.w, l.scanned = 0, 0, 0
 		if cap(l.buf) > keepBuffer {
 			l.buf = nil
+			if err := l.grow(firstBuffer); err != nil {
+				return err
+			}
 		}
 	}
 	switch {
@@ -86,7 +98,10 @@ func (l *lineReader) fill() error {
 		l.w = copy(l.buf, l.buf[l.r:l.w])
 		l.r = 0
 	case l.w == len(l.buf):
-		l.buf = append(l.buf, make([]byte, len(l.buf))...)
+		if err := l.grow(2 * len(l.buf)); err != nil {
+			return err
+		}
+		l.buf = append(make([]byte, 0, 2*len(l.buf)), l.buf...)[:2*len(l.buf)]
 	}
 	n, err := l.src.Read(l.buf[l.w:])
 	l.w += n

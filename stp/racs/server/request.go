@@ -20,6 +20,7 @@ type peer struct {
 	apduTime time.Duration
 
 	state state
+	input bool // what came last from the client was no blank line
 	line  int  // of the request, BEGIN is 0
 	quit  bool // after this request
 	seid  string
@@ -63,6 +64,10 @@ func (p *peer) begin(verb, args []byte) error {
 		name = nil
 	}
 	p.line, p.quit = 0, false
+	if err := p.reserve(racs.MaxName + lineRoom); err != nil {
+		p.out.begin(nil)
+		return p.outOfStep(statusOf(racs.Begin, err))
+	}
 	if string(verb) != "BEGIN" {
 		p.out.begin(nil)
 		return p.outOfStep(status(racs.Illegal, racs.NoVerb, "a line outside of a request, BEGIN is missing"))
@@ -167,6 +172,9 @@ func (p *peer) command(ctx context.Context, verb, args []byte) error {
 	if p.out.room() < do.room(args) {
 		return p.fail(status(racs.SystemError, do.verb, fmt.Sprintf("not executed: its result could make the answer longer than %d bytes; send END and begin another request", racs.MaxAnswer)))
 	}
+	if err := p.reserve(do.need(args)); err != nil {
+		return p.fail(statusOf(do.verb, err))
+	}
 	if do.usesSE {
 		// Answers that are complete must not wait for a chip.
 		if err := p.flush(); err != nil {
@@ -174,7 +182,7 @@ func (p *peer) command(ctx context.Context, verb, args []byte) error {
 		}
 	}
 	if err := do.run(p, ctx, args); err != nil {
-		return p.fail(statusOf(do.verb, err))
+		return p.fail(statusOf(do.verb, p.whyStopped(err)))
 	}
 	if kept {
 		p.out.keepLast()

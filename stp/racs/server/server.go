@@ -5,7 +5,9 @@
 // What is malformed is answered with an error before anything of it reaches a
 // secure element, and the stream stays in step: the lines of a failed request
 // are skipped up to its END. Memory is bounded by one line, one answer and one
-// response APDU.
+// response APDU, and by the share that the session's credential has of all that
+// ([stp.Session.Hold]): what there is no room for is answered with -9yz, and an
+// APDU is not executed whose answer could not be kept.
 //
 // # Answers
 //
@@ -30,7 +32,10 @@
 //	-6yz               the credential may not send this; nothing reached the SE
 //	-7yz               in use by another session, and whose
 //	-8yz               the SE is not there, does not answer, or breaks its protocol
-//	-9yz               over the limit of commands or of the answer, or shutting down
+//	-9yz               over the limit of commands or of the answer, or of a share of the
+//	                   credential; or shutting down
+//	-901 000           the session is not let in for such a share, or was ended by an
+//	                   administrator; the connection closes
 //
 // APPEND as the last word of a command keeps its result in the answer; that of
 // the last command is always there. The first error ends the request: the
@@ -43,6 +48,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -77,7 +83,8 @@ type connection interface {
 }
 
 func (s *Server) newPeer(c connection, ses *stp.Session) *peer {
-	p := &peer{conn: c, ses: ses, lines: lineReader{src: c}, apduTime: s.APDUTime}
+	p := &peer{conn: c, ses: ses, lines: lineReader{src: c}, apduTime: s.APDUTime, input: true}
+	p.lines.grow = func(size int) error { return p.hold(size, cap(p.out.buf)) }
 	if p.apduTime <= 0 {
 		p.apduTime = DefaultAPDUTime
 	}
@@ -90,6 +97,8 @@ func (p *peer) serve(ctx context.Context) error {
 		line, err := p.read()
 		if errors.Is(err, errLongLine) {
 			err = p.longLine(line)
+		} else if errors.Is(err, stp.ErrShare) {
+			err = p.noRoom(line, err)
 		} else if err != nil {
 			return p.lost(err)
 		} else {
@@ -117,11 +126,24 @@ func (p *peer) read() ([]byte, error) {
 			return nil, err
 		}
 	}
-	if err := p.conn.AwaitInput(); err != nil {
+	if err := p.await(); err != nil {
 		return nil, err
 	}
-	return p.lines.next()
+	line, err := p.lines.next()
+	p.input = err != nil || !blank(line)
+	return line, err
 }
+
+// await gives the client its idle time if it has said something: a blank line is
+// nothing.
+func (p *peer) await() error {
+	if p.input {
+		return p.conn.AwaitInput()
+	}
+	return p.conn.Ended()
+}
+
+func blank(line []byte) bool { return len(bytes.Trim(line, " ")) == 0 }
 
 // lost ends a session whose client says nothing more. What was executed in an
 // unfinished request is answered if the reason is on this side.
@@ -131,6 +153,9 @@ func (p *peer) lost(err error) error {
 		if p.state == inRequest && errors.Is(ended, stp.ErrDraining) {
 			p.line++ // of the command that did not come
 			return p.interrupt(racs.NoVerb, ended)
+		}
+		if errors.Is(ended, stp.ErrEnded) {
+			return errors.Join(err, p.sayEnded(ended))
 		}
 		return err
 	}
