@@ -51,6 +51,7 @@ type Client struct {
 	conn    net.Conn
 	options Options
 	names   atomic.Uint64 // of the requests that the client makes itself
+	noRaw   atomic.Bool   // the server does not know RAW
 	slots   chan struct{} // one for each request that is queued or sent
 	wake    chan struct{} // says that something is queued, or that it is over
 	running sync.WaitGroup

@@ -3,6 +3,7 @@ package racs
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -49,8 +50,9 @@ func (c *Client) Reset(ctx context.Context, seid string, warm bool) (atr []byte,
 }
 
 // Transmit sends one command APDU to the SE, which must be on, and returns the
-// response APDU: data and status word, as the chip gave it. An error that
-// matches [ErrOutcomeUnknown] leaves open whether the chip got the command.
+// response APDU: data and status word, as the chip gave it; 6CXX to a command
+// that only asks for data is obeyed by the server. An error that matches
+// [ErrOutcomeUnknown] leaves open whether the chip got the command.
 func (c *Client) Transmit(ctx context.Context, seid string, command []byte) ([]byte, error) {
 	return c.TransmitWith(ctx, seid, command, APDUOptions{})
 }
@@ -65,6 +67,24 @@ func (c *Client) TransmitWith(ctx context.Context, seid string, command []byte, 
 	}
 	answer, err := responseAPDU(status)
 	return answer, wrap(err, "APDU to "+seid)
+}
+
+// TransmitRaw is Transmit for those who play T=0: 6CXX is an answer like any
+// other. A server that does not know RAW is asked once in a session, and from
+// then on without it; what it refused for its options never reached the SE.
+func (c *Client) TransmitRaw(ctx context.Context, seid string, command []byte) ([]byte, error) {
+	if !c.noRaw.Load() {
+		answer, err := c.TransmitWith(ctx, seid, command, APDUOptions{Raw: true})
+		status, answered := errors.AsType[Status](err)
+		if !answered || status.Class != NotSupported {
+			return answer, err
+		}
+	}
+	answer, err := c.Transmit(ctx, seid, command)
+	if err == nil { // it was RAW, not the SEID
+		c.noRaw.Store(true)
+	}
+	return answer, err
 }
 
 // one does a request of one command and returns its result.

@@ -51,6 +51,45 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// TestTransmitRaw: RAW is asked for, and left out for the rest of the session of a
+// server that does not know it; what else a server refuses is no reason to.
+func TestTransmitRaw(t *testing.T) {
+	const raw, plain = "APDU s 00A40400023F00 RAW", "APDU s 00A40400023F00"
+	type exchange struct{ want, answer string }
+	for name, tt := range map[string]struct {
+		calls []bool // what of them succeeds
+		wire  []exchange
+	}{
+		"a server that knows it": {[]bool{true, true}, []exchange{{raw, "+006 001 6C26"}, {raw, "+006 001 6C26"}}},
+		"one that does not": {[]bool{true, true}, []exchange{
+			{raw, "-406 001 option \"RAW\""}, {plain, "+006 001 9000"}, {plain, "+006 001 9000"}}},
+		"no such SEID": {[]bool{false, true}, []exchange{
+			{raw, "-406 001 no such SEID"}, {plain, "-406 001 no such SEID"}, {raw, "+006 001 6C26"}}},
+		"powered off": {[]bool{false, true}, []exchange{{raw, "-306 001 off"}, {raw, "+006 001 6C26"}}},
+		"mute":        {[]bool{false}, []exchange{{raw, "-806 001 mute"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, server := newFake(t, racs.Options{})
+			sent := make(chan string, len(tt.wire))
+			go func() {
+				for _, x := range tt.wire {
+					sent <- strings.Join(server.answer(x.answer), "|")
+				}
+			}()
+			for i, well := range tt.calls {
+				if _, err := client.TransmitRaw(t.Context(), "s", selectMF); (err == nil) != well {
+					t.Errorf("call %d: %v", i, err)
+				}
+			}
+			for i, x := range tt.wire {
+				if got := <-sent; got != x.want {
+					t.Errorf("request %d: %q, want %q", i, got, x.want)
+				}
+			}
+		})
+	}
+}
+
 func TestTransmitRefusesWhatIsNoResponse(t *testing.T) {
 	for _, answer := range []string{"+006 001", "+006 001 90", "+006 001 900", "+006 001 zz", "+006 001 90 00"} {
 		client, server := newFake(t, racs.Options{})

@@ -116,6 +116,11 @@ type APDUOptions struct {
 	// Fetch is CLA INS P1 P2 of the command that More fetches with. All zero
 	// is the server's default, 00 C0 00 00.
 	Fetch [4]byte
+	// Raw asks for the SE's own answer: without it a server obeys 6CXX, which
+	// a client that plays T=0 must see. It goes with neither More nor Fetch. An
+	// older server and those of others refuse it with [NotSupported]; see
+	// [Client.TransmitRaw].
+	Raw bool
 }
 
 // APDU adds one command APDU for the SE named seid. It must be well-formed;
@@ -124,6 +129,9 @@ func (r *Request) APDU(seid string, command []byte, options APDUOptions) *Reques
 	if _, err := apdu.Parse(command); err != nil {
 		r.fail(fmt.Errorf("APDU for %s: %w", seid, err))
 	}
+	if options.Raw && (options.More != 0 || options.Fetch != [4]byte{}) {
+		r.fail(fmt.Errorf("APDU for %s: Raw goes with neither More nor Fetch", seid))
+	}
 	if !r.open(APDU.String()) {
 		return r
 	}
@@ -131,6 +139,9 @@ func (r *Request) APDU(seid string, command []byte, options APDUOptions) *Reques
 	r.wire = appendUpperHex(append(r.wire, ' '), command)
 	if options.Continue != 0 {
 		r.token("CONTINUE=" + options.Continue.String())
+	}
+	if options.Raw {
+		r.token("RAW")
 	}
 	if options.More != 0 {
 		r.token(fmt.Sprintf("MORE=%02X", options.More))

@@ -24,6 +24,7 @@ func TestRequestBytes(t *testing.T) {
 		{racs.NewRequest("r").APDU("a", selectMF, racs.APDUOptions{}).Keep(), "BEGIN r\r\nAPDU a 00A40400023F00 APPEND\r\nEND\r\n"},
 		{racs.NewRequest("r").APDU("a", selectMF, racs.APDUOptions{Continue: 0x9000, More: 0x9F, Fetch: [4]byte{0xA0, 0xC0, 0, 0}}),
 			"BEGIN r\r\nAPDU a 00A40400023F00 CONTINUE=9000 MORE=9F FETCH=A0C00000\r\nEND\r\n"},
+		{racs.NewRequest("r").APDU("a", selectMF, racs.APDUOptions{Raw: true, Continue: 0x9000}), "BEGIN r\r\nAPDU a 00A40400023F00 CONTINUE=9000 RAW\r\nEND\r\n"},
 		{racs.NewRequest("r").Add("SET-VERSION", "0.3"), "BEGIN r\r\nSET-VERSION 0.3\r\nEND\r\n"},
 	}
 	for _, test := range tests {
@@ -57,6 +58,8 @@ func TestRequestRefuses(t *testing.T) {
 		{"END as a command", racs.NewRequest("").Add("END"), "END is no command"},
 		{"keeping nothing", racs.NewRequest("").Keep(), "no command"},
 		{"no APDU", racs.NewRequest("").APDU("a", []byte{0, 0xA4, 4}, racs.APDUOptions{}), "APDU for a"},
+		{"RAW with MORE", racs.NewRequest("").APDU("a", selectMF, racs.APDUOptions{Raw: true, More: 0x61}), "neither More nor Fetch"},
+		{"RAW with FETCH", racs.NewRequest("").APDU("a", selectMF, racs.APDUOptions{Raw: true, Fetch: [4]byte{0xA0, 0xC0}}), "neither More nor Fetch"},
 		{"a long line", racs.NewRequest("").Echo(strings.Repeat("e", racs.MaxLine-10)), "at most 196608"},
 		{"too many commands", many, "more than 4096"},
 	}

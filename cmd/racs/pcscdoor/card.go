@@ -87,7 +87,7 @@ func (c *card) Transmit(ctx context.Context, command []byte) ([]byte, error) {
 	if _, err := apdu.Parse(command); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", c.seid, err, pcsclite.EInvalidParameter)
 	}
-	response, err := c.client.Transmit(ctx, c.seid, command)
+	response, err := c.client.TransmitRaw(ctx, c.seid, command)
 	c.used = time.Now()
 	if status, answered := errors.AsType[racs.Status](err); answered && status.Class == racs.Unauthorized {
 		c.log.Info("the TSES refused a command; the program is told 6982", "seid", c.seid, "reason", status.Text)

@@ -64,6 +64,28 @@ func TestAnAPDUThere(t *testing.T) {
 	must(t, err)
 }
 
+// A program that plays T=0 asks for the length of a record with Le FF, and wants
+// to hear it: 6CXX is the card's answer, not the record.
+func TestCardsOwnWords(t *testing.T) {
+	se := scripted("one")
+	_, d := start(t, map[string]drivers.SE{"one": se})
+	conn, err := program(t, d).Connect(within(t), "one", pcsclite.Shared, pcsclite.ProtocolAny)
+	must(t, err)
+	before := se.Counts().Commands
+	for command, want := range map[string]string{
+		"\x80\x6C\x26\x00\xFF": "\x6C\x26",             // 38 bytes are there
+		"\x80\x6C\x03\x00\x03": "\x00\x01\x02\x90\x00", //
+		"\x80\x61\x00\x10":     "\x61\x10",             // and GET RESPONSE is the program's
+	} {
+		if got, err := conn.Transmit(within(t), []byte(command)); err != nil || string(got) != want {
+			t.Errorf("%X: got %X, %v; want %X", command, got, err, want)
+		}
+	}
+	if got := se.Counts().Commands - before; got != 3 {
+		t.Errorf("the SE got %d commands, want 3", got)
+	}
+}
+
 func TestResetsReachTheSE(t *testing.T) {
 	se := scripted("one")
 	_, d := start(t, map[string]drivers.SE{"one": se})

@@ -16,7 +16,7 @@ const (
 	maxRounds  = 256   // GET RESPONSE commands that MORE sends
 )
 
-// apdu executes APDU SEID HEX [CONTINUE=SW1SW2] [MORE=SW1] [FETCH=CLAINSP1P2].
+// apdu executes APDU SEID HEX [CONTINUE=SW1SW2] [RAW] [MORE=SW1] [FETCH=CLAINSP1P2].
 func (p *peer) apdu(ctx context.Context, args []byte) error {
 	tok, args := token(args)
 	digits, args := token(args)
@@ -41,7 +41,7 @@ func (p *peer) apdu(ctx context.Context, args []byte) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.apduTime)
 	defer cancel()
-	x := exchange{p: p, ctx: ctx, seid: seid}
+	x := exchange{p: p, ctx: ctx, seid: seid, raw: opts.raw}
 	r, err := x.transmit(cmd, wire)
 	if err == nil && opts.more {
 		r, err = x.fetch(cmd, r, opts)
@@ -92,6 +92,7 @@ func parseHex(digits []byte) (wire []byte, c apdu.Command, err error) {
 // options of an APDU command.
 type options struct {
 	wants, more, fetches bool
+	raw                  bool    // RAW: the SE's own answer, 6CXX too
 	want                 apdu.SW // CONTINUE
 	sw1                  byte    // MORE
 	header               [4]byte // FETCH
@@ -106,6 +107,12 @@ func parseOptions(args []byte) (o options, err error) {
 		var raw [4]byte
 		size := 0
 		switch string(name) {
+		case "RAW":
+			if o.raw || hasValue {
+				return o, status(racs.SyntaxError, racs.APDU, fmt.Sprintf("option %.32q: want RAW once, without a value", option))
+			}
+			o.raw = true
+			continue
 		case "CONTINUE":
 			given, size = &o.wants, 2
 		case "MORE":
@@ -113,7 +120,7 @@ func parseOptions(args []byte) (o options, err error) {
 		case "FETCH":
 			given, size = &o.fetches, 4
 		default:
-			return o, status(racs.NotSupported, racs.APDU, fmt.Sprintf("option %.32q, APDU knows CONTINUE, MORE, FETCH and APPEND", option))
+			return o, status(racs.NotSupported, racs.APDU, fmt.Sprintf("option %.32q, APDU knows CONTINUE, RAW, MORE, FETCH and APPEND", option))
 		}
 		if *given || !hasValue || len(value) != 2*size {
 			return o, badOption(option, size)
@@ -131,6 +138,9 @@ func parseOptions(args []byte) (o options, err error) {
 			o.header = raw
 		}
 	}
+	if o.raw && (o.more || o.fetches) {
+		return o, status(racs.SyntaxError, racs.APDU, "RAW is the answer as it came; it goes with neither MORE nor FETCH")
+	}
 	return o, nil
 }
 
@@ -143,13 +153,15 @@ type exchange struct {
 	p    *peer
 	ctx  context.Context
 	seid string
+	raw  bool // one command, one answer
 }
 
 // transmit sends a command. An answer 6CXX to a case 2 command, which asks for
-// it with Le XX, is obeyed once (ISO/IEC 7816-4, 5.6).
+// it with Le XX, is obeyed once (ISO/IEC 7816-4, 5.6), unless the client plays
+// T=0 itself: it has told its side Le, and must say what the card said.
 func (x exchange) transmit(c apdu.Command, wire []byte) (apdu.Response, error) {
 	r, err := x.p.ses.Transmit(x.ctx, x.seid, c, wire)
-	if err != nil || r.SW.SW1() != 0x6C || c.Case() != 2 {
+	if err != nil || x.raw || r.SW.SW1() != 0x6C || c.Case() != 2 {
 		return r, err
 	}
 	c.Ne = shortNe(r.SW.SW2())

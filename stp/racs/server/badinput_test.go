@@ -118,6 +118,11 @@ func TestBadRequests(t *testing.T) {
 		{"the longest APDU", "APDU card 80E0000000FFFF" + strings.Repeat("5A", 65535) + "0000", "+006 002 5A5A5A"},
 		{"200,000 hex digits", "APDU card " + strings.Repeat("F", 200000), "-506 002 the line is longer"},
 		{"an odd number of digits", "APDU card 00A40", "-506 002"},
+		{"RAW twice", "APDU card 00A40400 RAW RAW", `-506 002 option "RAW"`},
+		{"RAW with a value", "APDU card 00A40400 RAW=1", `-506 002 option "RAW=1"`},
+		{"RAW in lower case", "APDU card 00A40400 raw", `-406 002 option "raw"`},
+		{"RAW with MORE", "APDU card 00A40400 RAW MORE=61", "-506 002 RAW is the answer as it came"},
+		{"FETCH with RAW", "APDU card 00A40400 FETCH=00C00000 RAW", "-506 002 RAW is the answer as it came"},
 		{"10,000 tokens to APDU", "APDU card 00A40400" + strings.Repeat(" x", 10000), `-406 002 option "x"`},
 		{"10,000 tokens to LIST", "LIST" + strings.Repeat(" x", 10000), "+004 002 card"},
 		{"10,000 tokens to ECHO", "ECHO" + strings.Repeat(" x", 10000), "+009 002 x x x"},
@@ -207,6 +212,7 @@ func TestInsatiableCards(t *testing.T) {
 		{"always 61XX", driverstest.Always61, "00B0000000 MORE=61", "-806 002 ", 257},
 		{"always 61XX, not asked for more", driverstest.Always61, "00B0000000", "+006 002 ", 1},
 		{"always 6CXX", driverstest.Always6C, "00B0000010", "+006 002 6C", 2},
+		{"always 6CXX, RAW", driverstest.Always6C, "00B0000010 RAW", "+006 002 6C11", 1},
 		{"always 6CXX, case 4", driverstest.Always6C, "00B00000010010", "+006 002 6C", 1},
 	}
 	for _, tt := range tests {

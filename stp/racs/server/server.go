@@ -18,7 +18,7 @@
 //	+002 +003          GET-VERSION, SET-VERSION 0.3; another version -403, none -503
 //	+004 SEID ...      LIST: the SEIDs that exist for the credential
 //	+005               RESET SEID [WARM]
-//	+006 HEX           APDU SEID HEX [CONTINUE=SW] [MORE=SW1] [FETCH=CLAINSP1P2]
+//	+006 HEX           APDU SEID HEX [CONTINUE=SW] [RAW] [MORE=SW1] [FETCH=CLAINSP1P2]
 //	-006               the status word is not the one that CONTINUE names
 //	+007 +008 +009     SHUTDOWN SEID, POWERON SEID, ECHO words
 //	+012               QUIT: the connection closes after this request's answer
@@ -42,6 +42,11 @@
 // results that were kept go out with it, and the lines up to END are skipped. A
 // command starts only while its largest possible result still fits into the
 // answer, so that no APDU that was executed loses its answer.
+//
+// An answer 6CXX to a command that only asks for data is obeyed: the command is
+// sent again with that length, and the client gets the data. With RAW the SE's
+// answer goes out as it came, which a client needs that plays T=0 itself; it
+// excludes MORE and FETCH.
 //
 // Where the draft author's own server answers otherwise, package racstest has
 // the recording and the reason.
