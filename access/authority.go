@@ -183,6 +183,7 @@ func (a *Authority) Issue(o Order) (c *Credential, credentialPEM []byte, err err
 	if c, err = FromCertificate(cert); err != nil {
 		return nil, nil, err
 	}
+	c.Issuer = KeyID(a.cert)
 	// What is not in the registry could not be revoked by its name.
 	if err := a.Registry().add(c); err != nil {
 		clear(credentialPEM)
@@ -206,12 +207,7 @@ func (o Order) check() error {
 	if o.Life <= 0 {
 		return fmt.Errorf("credential %q: a life of %v is none", o.Name, o.Life)
 	}
-	for _, glob := range o.SEs {
-		if err := CheckGlob(glob); err != nil {
-			return err
-		}
-	}
-	return nil
+	return checkGlobs(o.SEs)
 }
 
 // ServerCertificate returns the server's certificate for the names (DNS names

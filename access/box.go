@@ -32,7 +32,7 @@ const (
 	boxOwnerFile   = "owner-ca.pem" // the owner's CA, whose credentials are let in
 	boxCAFile      = "box-ca.pem"
 	boxKeyFile     = "box-ca.key"
-	boxRevokedFile = "revoked" // serial numbers that were revoked when the card was made, one a line
+	boxRevokedFile = "revoked" // what was revoked when the card was made, a serial number a line; behind it the issuer's KeyID where it is of another CA than the owner's
 )
 
 // CreateOwner is [CreateAuthority] for the CA of an owner of boxes: it may sign
@@ -171,8 +171,27 @@ func boxTemplate(names []string, owner *x509.Certificate) *x509.Certificate {
 	}
 }
 
-// Files are the files of a box that its card brings, by name. revoked are the
-// serial numbers that the owner has revoked so far.
+// Revoked is what the CA has revoked so far, and those of others that it refuses,
+// as [BoxIdentity.Files] tells a box.
+func (a *Authority) Revoked() (lines []string, err error) {
+	entries, err := a.Registry().Entries()
+	own := KeyID(a.cert)
+	for _, e := range entries {
+		switch {
+		case e.Revoked.IsZero():
+		case e.Issuer == "" || e.Issuer == own:
+			// Older boxes, to which a failed update may go back, know no issuers
+			// in their registry. The owner's numbers are like no others.
+			lines = append(lines, e.Serial)
+		default:
+			lines = append(lines, e.Serial+" "+e.Issuer)
+		}
+	}
+	return lines, err
+}
+
+// Files are the files of a box that its card brings, by name. revoked is what
+// [Authority.Revoked] has told.
 func (b *BoxIdentity) Files(owner *Authority, revoked []string) map[string]string {
 	return map[string]string{
 		boxNameFile:    strings.Join(b.Names, "\n") + "\n",
@@ -213,8 +232,14 @@ func OpenBox(dir, state string) (*Box, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	for _, serial := range strings.Fields(string(revoked)) {
-		if _, err := registry.Revoke(serial); err != nil && !errors.Is(err, ErrNoCredential) {
+	for line := range strings.Lines(string(revoked)) {
+		serial, issuer, foreign := strings.Cut(strings.TrimSpace(line), " ")
+		if foreign {
+			_, err = registry.RevokeID(ID{Serial: serial, Issuer: issuer})
+		} else {
+			_, err = registry.Revoke(serial)
+		}
+		if err != nil && !errors.Is(err, ErrNoCredential) {
 			return nil, err
 		}
 	}

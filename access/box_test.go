@@ -347,7 +347,7 @@ func TestBoxRevocations(t *testing.T) {
 	}
 	b, err = OpenBox(dir, state)
 	if err == nil {
-		_, err = NewGate(b.Registry())
+		_, err = NewGate(b.Registry(), new(Trust), nil)
 	}
 	if err == nil {
 		t.Error("a lost registry was replaced by an empty one")

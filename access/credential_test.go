@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,14 +10,15 @@ import (
 	"errors"
 	"math/big"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/cloud-of-se/tses/access"
+	"github.com/cloud-of-se/tses/access/accesstest"
 )
 
 // certificate makes one with the OUs and URIs given, and parses it.
@@ -57,22 +59,33 @@ func TestFromCertificate(t *testing.T) {
 		{"user", user, nil, access.User, nil, ""},
 		{"administrator", []string{"administrator"}, nil, access.Administrative, nil, ""},
 		{"both, among others", []string{"R&D", "administrator", "user"}, nil, access.User | access.Administrative, nil, ""},
-		{"no plane", nil, nil, 0, nil, "names no plane"},
-		{"another case is no plane", []string{"User", "admin"}, nil, 0, nil, "names no plane"},
+		{"no plane", nil, nil, 0, nil, ""},
+		{"another case is no plane", []string{"User", "admin"}, nil, 0, nil, ""},
 		{"one glob", user, []string{"urn:tses:se:sim1"}, access.User, []string{"sim1"}, ""},
 		{"several", user, []string{"urn:tses:se:sim%2A", "urn:tses:se:a", "https://example.org/"}, access.User, []string{"sim*", "a"}, ""},
 		{"unescaped star", user, []string{"urn:tses:se:sim*"}, access.User, []string{"sim*"}, ""},
 		{"escaped range", user, []string{"urn:tses:se:%5Bab%5D%3F"}, access.User, []string{"[ab]?"}, ""},
 		{"namespace in another case", user, []string{"URN:TSES:se:sim1"}, access.User, []string{"sim1"}, ""},
-		{"URIs of others", user, []string{"urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "tses:se:x", "spiffe://tses/se"}, access.User, nil, ""},
+		{"URIs of others", user, []string{"https://example.org/urn:tses:se:x", "spiffe://tses/se", "ldap://h/cn=x"}, access.User, nil, ""},
+		{"another namespace", user, []string{"urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"}, 0, nil, "want urn:tses:se:GLOB"},
+		{"without urn", user, []string{"tses:se:soft1"}, 0, nil, "want urn:tses:se:GLOB"},
+		{"a letter too many", user, []string{"urn:tsesx:se:soft1"}, 0, nil, "want urn:tses:se:GLOB"},
+		{"a letter too few", user, []string{"urn:tse:se:soft1"}, 0, nil, "want urn:tses:se:GLOB"},
+		{"urn misspelt", user, []string{"unr:tses:se:soft1"}, 0, nil, "want urn:tses:se:GLOB"},
+		{"no scheme", user, []string{"soft1"}, 0, nil, "want urn:tses:se:GLOB"},
+		{"as an authority", user, []string{"urn://tses/se/soft1"}, 0, nil, "want urn:tses:se:GLOB"},
+		{"tses as an authority", user, []string{"tses://se/soft1"}, 0, nil, "want urn:tses:se:GLOB"},
+		{"a path alone", user, []string{"file:///tses/se/soft1"}, 0, nil, "want urn:tses:se:GLOB"},
+		{"se missing", user, []string{"urn:tses:soft1"}, 0, nil, "want urn:tses:se:GLOB"},
+		{"good beside bad", user, []string{"urn:tses:se:soft1", "urn:tses-se:soft2"}, 0, nil, "want urn:tses:se:GLOB"},
 		{"malformed glob", user, []string{"urn:tses:se:sim%5B"}, 0, nil, `glob "sim["`},
 		{"malformed behind", user, []string{"urn:tses:se:sim1", "urn:tses:se:a%5Bb"}, 0, nil, "want a SEID"},
 		{"empty glob", user, []string{"urn:tses:se:"}, 0, nil, "want a SEID"},
 		{"question mark", user, []string{"urn:tses:se:sim?"}, 0, nil, "%3F"},
 		{"query", user, []string{"urn:tses:se:sim?x"}, 0, nil, "%3F"},
 		{"fragment", user, []string{"urn:tses:se:sim#x"}, 0, nil, "%23"},
-		{"not understood", user, []string{"urn:tses:slot:1"}, 0, nil, "nothing else"},
-		{"SE in another case", user, []string{"urn:tses:SE:sim1"}, 0, nil, "nothing else"},
+		{"not understood", user, []string{"urn:tses:slot:1"}, 0, nil, "want urn:tses:se:GLOB"},
+		{"SE in another case", user, []string{"urn:tses:SE:sim1"}, 0, nil, "want urn:tses:se:GLOB"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -91,17 +104,42 @@ func TestFromCertificate(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := &access.Credential{Name: "alice", Serial: "abc", Planes: tt.planes, SEs: tt.ses, NotAfter: time.Unix(2e9, 0).UTC()}
-			if diff := cmp.Diff(want, got); diff != "" {
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(access.Credential{})); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
-	cert, err := certificate(t, nil)
-	if err != nil {
-		t.Fatal(err)
+}
+
+// What cannot be shown and told is refused, and so is what names SEs where they
+// cannot be named.
+func TestNamesThatAreRefused(t *testing.T) {
+	ca := accesstest.New(t, "CA")
+	for _, tt := range []struct {
+		name string
+		is   string
+		make accesstest.Change
+		want string
+	}{
+		{"long", strings.Repeat("x", 65), nil, "65 characters"},
+		{"a line's end", "bob\nadmin", nil, "control characters"},
+		{"C1", "bob\u0085", nil, "control characters"},
+		{"a DNS name", "bob", func(c *x509.Certificate, _ *crypto.Signer) { c.DNSNames = []string{"urn:tses:se:soft1"} }, "kind URI"},
+		{"an address", "bob", func(c *x509.Certificate, _ *crypto.Signer) { c.EmailAddresses = []string{"tses:se:soft1"} }, "kind URI"},
+	} {
+		changes := []accesstest.Change{accesstest.Planes("user")}
+		if tt.make != nil {
+			changes = append(changes, tt.make)
+		}
+		_, err := access.FromCertificate(ca.Leaf(tt.is, changes...).Cert)
+		if !errors.Is(err, access.ErrName) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want ErrName with %q", tt.name, err, tt.want)
+		}
 	}
-	if _, err := access.FromCertificate(cert); !errors.Is(err, access.ErrNoPlane) {
-		t.Errorf("no plane: %v, want ErrNoPlane", err)
+	for _, name := range []string{"", "Pascal Urien", strings.Repeat("é", 64)} {
+		if c, err := access.FromCertificate(ca.Leaf(name).Cert); err != nil || c.Name != name {
+			t.Errorf("%q: %v", name, err)
+		}
 	}
 }
 
@@ -122,68 +160,6 @@ func TestPlanes(t *testing.T) {
 	}
 	if got := (access.User | access.Administrative).String(); got != "user,administrator" {
 		t.Errorf("String = %q", got)
-	}
-}
-
-func TestPolicy(t *testing.T) {
-	rules := []access.Rule{
-		{Name: "bob", SEs: []string{"sim1", "soft*"}},
-		{Serial: "00:AB:CD", SEs: []string{"sim2"}},
-		{Name: "carol"},
-	}
-	p, err := access.NewPolicy(rules)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rules[0].SEs = nil // the caller's change is not seen
-	all := []string{"sim1", "sim2", "soft1", "x"}
-	tests := []struct {
-		name string
-		c    access.Credential
-		want []string
-	}{
-		{"nobody speaks of it", access.Credential{Name: "alice", Serial: "1"}, all},
-		{"its own globs", access.Credential{Name: "alice", SEs: []string{"sim?", "[x-z]"}}, []string{"sim1", "sim2", "x"}},
-		{"empty globs of its own", access.Credential{Name: "alice", SEs: []string{}}, nil},
-		{"by name", access.Credential{Name: "bob", Serial: "1"}, []string{"sim1", "soft1"}},
-		{"by serial", access.Credential{Name: "alice", Serial: "abcd"}, []string{"sim2"}},
-		{"by both", access.Credential{Name: "bob", Serial: "abcd"}, []string{"sim1", "sim2", "soft1"}},
-		{"by rule and its own globs", access.Credential{Name: "bob", SEs: []string{"s*1"}}, []string{"sim1", "soft1"}},
-		{"a rule without SEs", access.Credential{Name: "carol"}, nil},
-		{"no name is nobody's name", access.Credential{}, all},
-	}
-	for _, tt := range tests {
-		var got []string
-		for _, seid := range all {
-			if p.MaySee(&tt.c, seid) {
-				got = append(got, seid)
-			}
-		}
-		if !slices.Equal(got, tt.want) {
-			t.Errorf("%s: sees %v, want %v", tt.name, got, tt.want)
-		}
-	}
-	if !new(access.Policy).MaySee(&access.Credential{Name: "bob"}, "x") {
-		t.Error("the zero policy narrows")
-	}
-}
-
-func TestBadRules(t *testing.T) {
-	for _, tt := range []struct {
-		rule access.Rule
-		want string
-	}{
-		{access.Rule{SEs: []string{"a"}}, "either a name or a serial"},
-		{access.Rule{Name: "a", Serial: "1"}, "either a name or a serial"},
-		{access.Rule{Name: "a", SEs: []string{"a["}}, `glob "a["`},
-		{access.Rule{Name: "a", SEs: []string{""}}, `glob ""`},
-		{access.Rule{Serial: "bob"}, "hex digits"},
-		{access.Rule{Serial: "::"}, "hex digits"},
-	} {
-		_, err := access.NewPolicy([]access.Rule{{Name: "good"}, tt.rule})
-		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "rule 2") {
-			t.Errorf("%+v: %v, want %q in rule 2", tt.rule, err, tt.want)
-		}
 	}
 }
 

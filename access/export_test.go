@@ -1,6 +1,12 @@
 package access
 
-import "crypto/x509"
+import (
+	"crypto/x509"
+	"time"
+)
 
 // Serves tells whether the dates and the issuer of a server certificate will do.
 func Serves(a *Authority, cert *x509.Certificate) bool { return a.serves(cert, nil) }
+
+// SetClock sets a gate's.
+func SetClock(g *Gate, now time.Time) { g.now = func() time.Time { return now } }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -20,6 +21,7 @@ const registryFile = "credentials.json"
 // Entry is one credential in the registry.
 type Entry struct {
 	Serial   string    `json:"serial"`
+	Issuer   string    `json:"issuer,omitempty"` // [KeyID] of the CA; "": every CA's credential with the serial is meant
 	Name     string    `json:"name,omitempty"`
 	Planes   []string  `json:"planes,omitempty"`
 	SEs      []string  `json:"se,omitempty"`
@@ -27,6 +29,10 @@ type Entry struct {
 	NotAfter time.Time `json:"not_after,omitzero"`
 	Revoked  time.Time `json:"revoked,omitzero"`
 }
+
+// ID is that of the entry's credential. Without an issuer, as older registries
+// and people write it, it stands for the serial number of every CA.
+func (e Entry) ID() ID { return ID{Issuer: e.Issuer, Serial: e.Serial} }
 
 // State is "valid", "revoked" or "expired".
 func (e Entry) State(now time.Time) string {
@@ -139,7 +145,12 @@ func parseEntries(b []byte) ([]Entry, error) {
 		return nil, errors.New("no list of credentials, or something behind it")
 	}
 	for i := range entries {
-		entries[i].Serial = NormalSerial(entries[i].Serial) // people edit files
+		e := &entries[i] // people edit files
+		e.Serial, e.Issuer = NormalSerial(e.Serial), strings.ToLower(strings.ReplaceAll(e.Issuer, ":", ""))
+		// A revocation that speaks of nobody would be none.
+		if !hexSerial.MatchString(e.Serial) || e.Issuer != "" && !hexKeyID.MatchString(e.Issuer) {
+			return nil, fmt.Errorf("entry %d: serial %.80q, issuer %.80q: want hex digits, and 64 of them for the SHA-256 of the issuer's public key", i+1, e.Serial, e.Issuer)
+		}
 	}
 	return entries, nil
 }
@@ -149,20 +160,23 @@ var foreignSerial = regexp.MustCompile(`^[0-9a-f]{8,40}$`)
 
 // Revoke revokes the credential with a serial number, or all with a name that
 // are not revoked yet, and returns them. A serial number of 8 digits or more
-// that was not issued here is revoked too: it may be of another CA that the
-// TSES trusts. It fails with [ErrNoCredential] where there is nothing to revoke.
+// that was not issued here is revoked too, whatever CA that the TSES trusts it is
+// of; [Registry.RevokeID] revokes that of one CA. It fails with [ErrNoCredential] where there is nothing to revoke.
 func (r *Registry) Revoke(nameOrSerial string) (revoked []Entry, err error) {
 	err = r.update(func(entries []Entry) ([]Entry, error) {
 		serial := NormalSerial(nameOrSerial)
+		// That of another CA is another one, though it may have the number.
+		meant := func(e Entry) bool {
+			return e.Name == nameOrSerial || e.Serial == serial && (e.Issuer == "" || !e.Issued.IsZero())
+		}
 		for i := range entries {
 			e := &entries[i]
-			if e.Revoked.IsZero() && (e.Name == nameOrSerial || e.Serial == serial) {
+			if e.Revoked.IsZero() && meant(*e) {
 				e.Revoked = time.Now().UTC().Truncate(time.Second)
 				revoked = append(revoked, *e)
 			}
 		}
-		known := slices.ContainsFunc(entries, func(e Entry) bool { return e.Serial == serial || e.Name == nameOrSerial })
-		if !known && foreignSerial.MatchString(serial) {
+		if !slices.ContainsFunc(entries, meant) && foreignSerial.MatchString(serial) {
 			revoked = []Entry{{Serial: serial, Revoked: time.Now().UTC().Truncate(time.Second)}}
 			entries = append(entries, revoked...)
 		}
@@ -174,10 +188,34 @@ func (r *Registry) Revoke(nameOrSerial string) (revoked []Entry, err error) {
 	return revoked, err
 }
 
+// RevokeID revokes a certificate of a CA that the TSES trusts, be it a user's or
+// that of a CA below it. It fails with [ErrNoCredential] where it is revoked
+// already.
+func (r *Registry) RevokeID(id ID) (revoked Entry, err error) {
+	id.Serial, id.Issuer = NormalSerial(id.Serial), strings.ToLower(id.Issuer)
+	if !hexSerial.MatchString(id.Serial) || !hexKeyID.MatchString(id.Issuer) {
+		return Entry{}, fmt.Errorf("revoke %v: want a serial number of 1 to 40 hex digits, and the SHA-256 of its CA's public key", id)
+	}
+	err = r.update(func(entries []Entry) ([]Entry, error) {
+		i := slices.IndexFunc(entries, func(e Entry) bool { return e.ID() == id })
+		if i < 0 {
+			entries = append(entries, Entry{Serial: id.Serial, Issuer: id.Issuer})
+			i = len(entries) - 1
+		}
+		if !entries[i].Revoked.IsZero() {
+			return nil, fmt.Errorf("revoke %v: %w that is not revoked already", id, ErrNoCredential)
+		}
+		entries[i].Revoked = time.Now().UTC().Truncate(time.Second)
+		revoked = entries[i]
+		return entries, nil
+	})
+	return revoked, err
+}
+
 func (r *Registry) add(c *Credential) error {
 	return r.update(func(entries []Entry) ([]Entry, error) {
 		return append(entries, Entry{
-			Serial: c.Serial, Name: c.Name, Planes: c.Planes.Names(), SEs: c.SEs,
+			Serial: c.Serial, Issuer: c.Issuer, Name: c.Name, Planes: c.Planes.Names(), SEs: c.SEs,
 			Issued: time.Now().UTC().Truncate(time.Second), NotAfter: c.NotAfter,
 		}), nil
 	})

@@ -96,7 +96,7 @@ func TestBrokenRegistry(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, errEntries := a.Registry().Entries()
-		_, errGate := access.NewGate(a.Registry())
+		_, errGate := access.NewGate(a.Registry(), trusting(t, a), nil)
 		_, _, errIssue := a.Issue(access.Order{Name: "x", Planes: access.User, Life: year})
 		_, errRevoke := a.Registry().Revoke("deadbeef")
 		for _, err := range []error{errEntries, errGate, errIssue, errRevoke} {
@@ -115,7 +115,7 @@ func TestMissingRegistry(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "credentials.json")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := access.NewGate(a.Registry()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "write [] into it") {
+	if _, err := access.NewGate(a.Registry(), trusting(t, a), nil); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "write [] into it") {
 		t.Errorf("%v, want what to do about it", err)
 	}
 }
@@ -126,7 +126,7 @@ func TestEditedSerial(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "credentials.json"), []byte(`[{"serial":"0A:BC","revoked":"2026-01-02T03:04:05Z"}]`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	gate, err := access.NewGate(a.Registry())
+	gate, err := access.NewGate(a.Registry(), trusting(t, a), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,9 @@ func configured(f flags) (config, error) {
 	if err != nil {
 		return c, err
 	}
+	if _, err := c.checkAccess(); err != nil {
+		return c, err
+	}
 	// Loopback is where a TSES starts on a machine that has other uses. Nobody
 	// could reach a box there.
 	if f.box != "" && c.Listen == defaultConfig().Listen {

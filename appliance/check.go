@@ -1,18 +1,23 @@
 package main
 
 import (
-	"github.com/cloud-of-se/tses/access"
+	"time"
+
 	"github.com/cloud-of-se/tses/grid"
 )
 
 // check says what is wrong with a configuration, without state, hardware and
-// network: what it names need not be there.
+// network: SEs that it names need not be there, files have to.
 func check(f flags) error {
 	c, err := loadConfig(f.config)
 	if err != nil {
 		return err
 	}
-	if _, err := access.NewPolicy(rulesOf(c)); err != nil {
+	admission, err := c.checkAccess()
+	if err != nil {
+		return err
+	}
+	if err := admission.checkDates(time.Now()); err != nil {
 		return err
 	}
 	g := grid.New()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -31,12 +32,9 @@ type config struct {
 		Write     duration `toml:"write"`
 		Drain     duration `toml:"drain"`
 	} `toml:"timeouts"`
-	Limits limitConfig `toml:"limits"`
-	Access struct {
-		Trust []string `toml:"trust"`
-		Rules []rule   `toml:"rule"`
-	} `toml:"access"`
-	PCSC struct {
+	Limits limitConfig  `toml:"limits"`
+	Access accessConfig `toml:"access"`
+	PCSC   struct {
 		Readers bool `toml:"readers"` // serve every card that is found
 	} `toml:"pcsc"`
 	Elements []elementConfig `toml:"element"`
@@ -70,12 +68,6 @@ func (l limitConfig) check() error {
 		}
 	}
 	return nil
-}
-
-type rule struct {
-	Name   string   `toml:"name"`
-	Serial string   `toml:"serial"`
-	SEs    []string `toml:"se"`
 }
 
 // elementConfig is one secure element.
@@ -128,7 +120,7 @@ func loadConfig(path string) (config, error) {
 	c.Elements = nil
 	meta, err := toml.Decode(string(text), &c)
 	if err != nil {
-		return c, decodeError(path, err)
+		return c, cmp.Or(oldTrust(path, string(text)), decodeError(path, err))
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return c, unknownKey(path, string(text), unknown[0])
@@ -136,11 +128,7 @@ func loadConfig(path string) (config, error) {
 	if c.Elements == nil {
 		c.Elements = defaultConfig().Elements
 	}
-	for i, file := range c.Access.Trust {
-		if !filepath.IsAbs(file) {
-			c.Access.Trust[i] = filepath.Join(filepath.Dir(path), file)
-		}
-	}
+	c.Access.locate(filepath.Dir(path))
 	if err := c.check(); err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
@@ -171,6 +159,9 @@ func (c config) check() error {
 	}
 	if _, err := time.Parse(time.RFC3339, c.AcceptLostState); c.AcceptLostState != "" && err != nil {
 		return fmt.Errorf("accept_lost_state = %.40q: want the time that the log tells of the loss, such as \"2026-11-01T02:03:04Z\"", c.AcceptLostState)
+	}
+	if err := c.Access.check(); err != nil {
+		return err
 	}
 	for i, e := range c.Elements {
 		if e.SEID == "" {

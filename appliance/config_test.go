@@ -74,10 +74,18 @@ names = ["a.example"]
 tls.min_version = "1.2"
 timeouts = { handshake = "1s", idle = "2m", apdu = "3s", write = "4s", drain = "5ms" }
 limits.sessions = 6
-[access]
-trust = ["/abs.pem"]
+[[access.trust]]
+file = "/abs.pem"
+planes = ["user"]
+se = ["a"]
 [[access.rule]]
 name = "bob"
+issuer = "/abs.pem"
+se = ["a"]
+planes = ["user"]
+[[access.rule]]
+others = true
+serial = ""
 se = ["a"]
 [[element]]
 seid = "a"
@@ -88,7 +96,8 @@ aliases = ["b"]
 	want.Listen, want.Names, want.TLS.MinVersion, want.Limits.Sessions = "0.0.0.0:1", []string{"a.example"}, "1.2", 6
 	tm := &want.Timeouts
 	tm.Handshake, tm.Idle, tm.APDU, tm.Write, tm.Drain = duration(time.Second), duration(2*time.Minute), duration(3*time.Second), duration(4*time.Second), duration(5*time.Millisecond)
-	want.Access.Trust, want.Access.Rules = []string{"/abs.pem"}, []rule{{Name: "bob", SEs: []string{"a"}}}
+	want.Access.Trust = []trust{{File: "/abs.pem", Planes: []string{"user"}, SEs: []string{"a"}}}
+	want.Access.Rules = []rule{{Name: "bob", Issuer: "/abs.pem", SEs: []string{"a"}, Planes: []string{"user"}}, {Others: true, SEs: []string{"a"}}}
 	want.Elements = []elementConfig{{SEID: "a", Driver: "softse", Aliases: []string{"b"}}}
 	got, err := loadConfig(file)
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 
 // order is what the flags of the credential subcommand say.
 type order struct {
-	state, planes, globs, out string
-	narrowed                  bool // -se was given
-	days                      int
+	state, planes, out, issuer string
+	globs                      []string // nil: -se was not given
+	days                       int
 }
 
 // maxDays is the longest life of a credential. That of the CA ends it anyhow.
@@ -31,9 +31,13 @@ func credential(f flags, args []string, stdout, stderr io.Writer) error {
 	fs.Usage = func() { fmt.Fprint(stderr, usage); fs.PrintDefaults() }
 	fs.StringVar(&o.state, "state", f.state, "the state `directory`")
 	fs.StringVar(&o.planes, "plane", "", "issue: user, administrator or user,administrator")
-	fs.StringVar(&o.globs, "se", "", "issue: the SEIDs that the credential may see, `globs` with commas between; without it all")
+	fs.Func("se", "issue: the SEIDs that the credential may see, `globs` with commas between; can be given several times; without it all", func(globs string) error {
+		o.globs = append(o.globs, strings.Split(globs, ",")...)
+		return nil
+	})
 	fs.IntVar(&o.days, "days", 365, "issue: how many days it is valid")
 	fs.StringVar(&o.out, "out", "", "issue: the `file` for certificate and key")
+	fs.StringVar(&o.issuer, "issuer", "", "revoke: the `file` with the certificate of the CA that the serial number is of, or the SHA-256 of its public key; without it any CA's is meant")
 	names, err := parse(fs, args)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
@@ -50,9 +54,8 @@ func credential(f flags, args []string, stdout, stderr io.Writer) error {
 		case o.days < 1 || o.days > maxDays:
 			return misused(stderr, fmt.Sprintf("-days %d: want 1 to %d", o.days, maxDays))
 		}
-		o.narrowed = countSet(fs, "se") == 1
 		return issue(o, names[1], stdout)
-	case action == "revoke" && len(names) == 2 && fs.NFlag() == countSet(fs, "state"):
+	case action == "revoke" && len(names) == 2 && fs.NFlag() == countSet(fs, "state")+countSet(fs, "issuer"):
 		return revoke(o, names[1], stdout)
 	case action == "list" && len(names) == 1 && fs.NFlag() == countSet(fs, "state"):
 		return list(o, stdout)
@@ -93,10 +96,7 @@ func issue(o order, name string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	wanted := access.Order{Name: name, Planes: planes, Life: time.Duration(o.days) * 24 * time.Hour}
-	if o.narrowed {
-		wanted.SEs = strings.Split(o.globs, ",")
-	}
+	wanted := access.Order{Name: name, Planes: planes, SEs: o.globs, Life: time.Duration(o.days) * 24 * time.Hour}
 	authority, err := openAuthority(o.state)
 	if err != nil {
 		return err
@@ -114,6 +114,9 @@ func revoke(o order, nameOrSerial string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if o.issuer != "" {
+		return revokeOf(authority.Registry(), o.issuer, nameOrSerial, stdout)
+	}
 	revoked, err := authority.Registry().Revoke(nameOrSerial)
 	if err != nil {
 		return err
@@ -121,10 +124,24 @@ func revoke(o order, nameOrSerial string, stdout io.Writer) error {
 	for _, e := range revoked {
 		note := e.Name
 		if note == "" {
-			note = "not issued by this TSES"
+			note = "not issued by this TSES: whatever CA it is of"
 		}
 		fmt.Fprintf(stdout, "revoked %s (%s)\n", e.Serial, note)
 	}
+	return nil
+}
+
+// revokeOf revokes a serial number of one CA.
+func revokeOf(r *access.Registry, issuer, serial string, stdout io.Writer) error {
+	id, err := issuerKey(issuer)
+	if err != nil {
+		return fmt.Errorf("-issuer: %w", err)
+	}
+	e, err := r.RevokeID(access.ID{Issuer: id, Serial: serial})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "revoked %v\n", e.ID())
 	return nil
 }
 
@@ -140,9 +157,17 @@ func list(o order, stdout io.Writer) error {
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tSTATE\tPLANES\tSEs\tUNTIL\tSERIAL")
 	for _, e := range entries {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, e.State(time.Now()), strings.Join(e.Planes, ","), shown(e.SEs), day(e.NotAfter), e.Serial)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, e.State(time.Now()), strings.Join(e.Planes, ","), shown(e.SEs), day(e.NotAfter), listed(e, access.KeyID(authority.Certificate())))
 	}
 	return w.Flush()
+}
+
+// listed is an entry's serial number, with the CA where it is another's.
+func listed(e access.Entry, own string) string {
+	if e.Issuer == own {
+		return e.Serial
+	}
+	return e.ID().String()
 }
 
 // openAuthority opens the CA of a state that the TSES has made.

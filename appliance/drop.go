@@ -78,7 +78,7 @@ func rulesOfCage(c config, f flags) (confine.Rules, error) {
 		UID: f.confine, GID: f.confine,
 		ReadWrite: []string{f.state, "/run/pcscd"},
 		// What boards are and what hangs on them, and what Go asks of the system.
-		Read: append([]string{"/proc", "/sys"}, c.Access.Trust...),
+		Read: append([]string{"/proc", "/sys"}, c.Access.files()...),
 		// Which of them may be opened the rights of the nodes say. The directory
 		// as a whole, because adapters come and go.
 		Devices: []string{"/dev"},

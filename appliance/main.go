@@ -24,12 +24,17 @@
 // configuration does not need before anybody can speak to it, and a pipe to
 // its supervisor for a byte each time that it has found itself to serve.
 //
-//	appliance credential issue NAME -plane user|administrator|user,administrator [-se GLOB] [-days N] -out FILE
+//	appliance credential issue NAME -plane user|administrator|user,administrator [-se GLOB]... [-days N] -out FILE
 //	appliance credential revoke NAME|SERIAL
+//	appliance credential revoke SERIAL -issuer FILE|KEY
 //	appliance credential list
 //
 // work on the state directory of a TSES that runs, or that does not. A
-// revocation ends the credential's sessions within a second.
+// revocation ends the credential's sessions within a second. The last but one is
+// for a certificate of another CA, a user's or that of a CA below it, whose
+// sessions end too: FILE holds the certificate of the CA that has signed it, KEY
+// is the SHA-256 of that CA's public key in hex. Without -issuer a serial number
+// that was not issued here is revoked whatever CA it is of.
 //
 //	appliance element accept SEID
 //	appliance element forget SEID
@@ -65,12 +70,15 @@
 //	handshakes          = 3072      # of them that are worked on
 //	handshake_bytes     = 16384     # that one may send until its handshake has ended
 //
-//	[access]
-//	trust = ["partner-ca.pem"]      # CAs besides the TSES's own; relative to this file
+//	[[access.trust]]                # CAs besides the TSES's own, and what they can give at most
+//	file   = "partner-ca.pem"       # one or more in PEM; relative to this file
+//	planes = ["user"]               # default the user plane alone
+//	se     = ["sim*"]               # default all
 //
-//	[[access.rule]]                 # narrows what a credential may see
-//	name = "bob"                    # or serial = "4f…"
-//	se   = ["soft1", "sim*"]
+//	[[access.rule]]                 # narrows what a credential may see and do
+//	name   = "bob"                  # and, or instead, serial = "4f…", issuer = "partner-ca.pem", others = true
+//	se     = ["soft1", "sim*"]
+//	planes = ["user"]               # gives them to a certificate that names none
 //
 //	[network]                       # of an SD card; elsewhere checked, and not used
 //	interface = "eth0"              # default the first Ethernet interface
@@ -114,6 +122,32 @@
 //	carrier = "phoenix"
 //	device  = "/dev/ttyUSB0"
 //	any_tck = true                  # default false: refuse an answer to reset whose check byte (TCK) is wrong or missing
+//
+// # Further CAs and rules
+//
+// What a credential has is what its certificate names, within what the
+// [[access.trust]] of the CA gives that its chain ends in, within what the rules
+// that speak of it give. A rule speaks of those who have all that it names: a name
+// or a serial number, and an issuer, by the file of a CA that their chain goes
+// through or by the SHA-256 of its public key in hex. A name without an issuer is
+// any CA's: name the issuer where there are several. Rules with others = true speak
+// of those that no other rule speaks of. Several rules that speak of one credential
+// add up; se or planes that none of them has narrows nothing.
+//
+// A certificate that names no plane, such as those of other RACS servers' users,
+// gets in by a rule alone:
+//
+//	[[access.trust]]
+//	file = "root.pem"
+//
+//	[[access.rule]]
+//	issuer = "root.pem"
+//	name   = "client"
+//	planes = ["user"]
+//	se     = ["soft1"]
+//
+// Rules and tables that can give nobody anything are refused. Package access has
+// what certificates have to be like.
 //
 // # Limits
 //
@@ -204,8 +238,8 @@ const usage = `usage:
   appliance [-config FILE] [-state DIR] [-listen ADDR]
   appliance -check [-config FILE]
   appliance -box DIR [-config FILE] [-state DIR] [-listen ADDR] [-confine UID]
-  appliance [-state DIR] credential issue NAME -plane PLANES [-se GLOB] [-days N] -out FILE
-  appliance [-state DIR] credential revoke NAME|SERIAL
+  appliance [-state DIR] credential issue NAME -plane PLANES [-se GLOB]... [-days N] -out FILE
+  appliance [-state DIR] credential revoke NAME|SERIAL [-issuer FILE|KEY]
   appliance [-state DIR] credential list
   appliance [-state DIR] element accept|forget SEID
 `

@@ -3,13 +3,11 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -72,11 +70,7 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	clients, err := trusted(c, self)
-	if err != nil {
-		return err
-	}
-	srv.TLS = stp.TLSConfig(certificate, clients, srv.Gate, minVersion)
+	srv.TLS = stp.TLSConfig(certificate, srv.Gate, minVersion)
 	srv.Doubtful = newDoubt(log)
 	h := &heart{addr: ownAddress(ln.Addr()), cert: certificate, seids: g.SEIDs, log: log, chain: chainOf(self)}
 	srv.Own = h.own
@@ -108,44 +102,28 @@ func bounded(w io.Writer) (log *slog.Logger, stop func()) {
 }
 
 func newServer(c config, self identity) (*stp.Server, error) {
-	gate, err := access.NewGate(self.Registry())
-	if err != nil {
-		return nil, err
-	}
-	policy, err := access.NewPolicy(rulesOf(c))
+	gate, err := newGate(c, self)
 	if err != nil {
 		return nil, err
 	}
 	return &stp.Server{
 		Gate:    gate,
-		Policy:  policy,
 		Handler: &server.Server{APDUTime: time.Duration(c.Timeouts.APDU)},
 	}, nil
 }
 
-func rulesOf(c config) []access.Rule {
-	var rules []access.Rule
-	for _, r := range c.Access.Rules {
-		rules = append(rules, access.Rule{Name: r.Name, Serial: r.Serial, SEs: r.SEs})
+// newGate lets in the credentials of the TSES's own CA, or its owner's, and of
+// those that the configuration trusts.
+func newGate(c config, self identity) (*access.Gate, error) {
+	admission, err := c.Access.admission()
+	if err != nil {
+		return nil, err
 	}
-	return rules
-}
-
-// trusted are the CAs whose credentials are let in: the TSES's own, or its
-// owner's, and those of the configuration.
-func trusted(c config, self identity) (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
-	pool.AddCert(self.Certificate())
-	for _, file := range c.Access.Trust {
-		pem, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("access.trust: %w", err)
-		}
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("access.trust: %s holds no certificate in PEM", file)
-		}
+	trust, policy, err := admission.gateRules(self.Certificate())
+	if err != nil {
+		return nil, err
 	}
-	return pool, nil
+	return access.NewGate(self.Registry(), trust, policy)
 }
 
 // serverCertificate hands out the server's certificate and renews it while the

@@ -22,7 +22,8 @@ func judgeDates(c *tls.Config, doubtful func() bool, lines *journal.Quota) {
 	lenient := c.Clone()
 	lenient.ClientAuth = tls.RequireAnyClientCert // verified by verifyLater
 	lenient.VerifyConnection = func(cs tls.ConnectionState) error {
-		if err := verifyLater(cs.PeerCertificates, c.ClientCAs, now(c)); err != nil {
+		var err error
+		if cs.VerifiedChains, err = verifyLater(cs.PeerCertificates, c.ClientCAs, now(c)); err != nil {
 			return err
 		}
 		if err := certain(cs); err != nil {
@@ -51,7 +52,7 @@ func now(c *tls.Config) time.Time {
 
 // verifyLater verifies a chain as crypto/tls does, but at the earliest time
 // from now on at which all of it is valid.
-func verifyLater(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) error {
+func verifyLater(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) ([][]*x509.Certificate, error) {
 	intermediates := x509.NewCertPool()
 	for i, cert := range chain {
 		if cert.NotBefore.After(now) {
@@ -61,11 +62,11 @@ func verifyLater(chain []*x509.Certificate, roots *x509.CertPool, now time.Time)
 			intermediates.AddCert(cert)
 		}
 	}
-	_, err := chain[0].Verify(x509.VerifyOptions{
+	chains, err := chain[0].Verify(x509.VerifyOptions{
 		Roots: roots, Intermediates: intermediates, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
-		return &tls.CertificateVerificationError{UnverifiedCertificates: chain, Err: err}
+		return nil, &tls.CertificateVerificationError{UnverifiedCertificates: chain, Err: err}
 	}
-	return nil
+	return chains, nil
 }

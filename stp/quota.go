@@ -24,7 +24,11 @@ const (
 
 // logOf is the log of what one credential does.
 func (s *Server) logOf(cred *access.Credential, from net.Addr) *slog.Logger {
-	return s.lines.Logger(cred.ID(), "client", shownName(cred.Name), "serial", cred.Serial).With("from", from.String())
+	who := []any{"client", shownName(cred.Name), "serial", cred.Serial}
+	if cred.CA != "" { // or it is taken for one of the TSES's own
+		who = append(who, "ca", shownName(cred.CA))
+	}
+	return s.lines.Logger(cred.ID(), who...).With("from", from.String())
 }
 
 // shownName is a name as it stands in the log. Who is verified has one of 64

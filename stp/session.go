@@ -19,7 +19,6 @@ import (
 // fails with [grid.ErrUnknown] as for a SEID that nobody has.
 type Session struct {
 	cred   *access.Credential
-	policy *access.Policy
 	grid   *grid.Grid
 	ses    *grid.Session
 	guards map[string]*access.Guard // by canonical SEID, of the SEs powered on
@@ -30,8 +29,8 @@ type Session struct {
 }
 
 // NewSession returns a session for a credential that was let in. Close ends it.
-func NewSession(cred *access.Credential, p *access.Policy, g *grid.Grid, log *slog.Logger) *Session {
-	return &Session{cred: cred, policy: p, grid: g, ses: g.NewSessionAs(cred.Name, cred.Issuer+"/"+cred.Name), guards: make(map[string]*access.Guard), log: log}
+func NewSession(cred *access.Credential, g *grid.Grid, log *slog.Logger) *Session {
+	return &Session{cred: cred, grid: g, ses: g.NewSessionAs(cred.Name, cred.Issuer+"/"+cred.Name), guards: make(map[string]*access.Guard), log: log}
 }
 
 // Credential is the one that was let in.
@@ -44,7 +43,7 @@ func (s *Session) Log() *slog.Logger { return s.log }
 func (s *Session) List() []string {
 	var seen []string
 	for _, seid := range s.grid.SEIDs() {
-		if s.policy.MaySee(s.cred, seid) {
+		if s.cred.MaySee(seid) {
 			seen = append(seen, seid)
 		}
 	}
@@ -62,7 +61,7 @@ func (s *Session) canonical(seid string) (string, error) {
 	if !ok { // removed while it was this session's: the grid says so
 		canonical, ok = s.ses.Lost(seid)
 	}
-	if !ok || !s.policy.MaySee(s.cred, seid) {
+	if !ok || !s.cred.MaySee(seid) {
 		return "", fmt.Errorf("%w: %.64q", grid.ErrUnknown, seid)
 	}
 	return canonical, nil

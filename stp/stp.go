@@ -6,13 +6,12 @@
 // Every handler reaches the secure elements through [Session], the one place
 // where access, ownership and the log meet:
 //
-//	handler -> Session -> access.Policy, access.Guard -> grid.Session -> driver
+//	handler -> Session -> access.Credential, access.Guard -> grid.Session -> driver
 package stp
 
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -48,7 +47,6 @@ type Refuser interface {
 type Server struct {
 	TLS     *tls.Config // from [TLSConfig]
 	Gate    *access.Gate
-	Policy  *access.Policy
 	Grid    *grid.Grid
 	Handler Handler
 	Limits  Limits
@@ -87,32 +85,24 @@ type Server struct {
 var ErrDraining = errors.New("the TSES is shutting down")
 
 // TLSConfig is the server's side of TLS: a client certificate of one of the
-// CAs, which the gate lets in, is required. min is tls.VersionTLS13, or
+// gate's CAs, which the gate lets in, is required. min is tls.VersionTLS13, or
 // tls.VersionTLS12 for old clients, then with AEAD cipher suites alone.
 //
 // Sessions are not resumed: every one is begun with a certificate that is
 // checked at that time.
-func TLSConfig(cert func() (*tls.Certificate, error), clients *x509.CertPool, gate *access.Gate, min uint16) *tls.Config {
+func TLSConfig(cert func() (*tls.Certificate, error), gate *access.Gate, min uint16) *tls.Config {
 	return &tls.Config{
 		MinVersion:             min,
 		CipherSuites:           aeadSuites,
 		ClientAuth:             tls.RequireAndVerifyClientCert,
-		ClientCAs:              clients,
+		ClientCAs:              gate.Trust().Pool(),
 		SessionTicketsDisabled: true,
 		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert() },
 		VerifyConnection: func(cs tls.ConnectionState) error {
-			_, err := gate.Admit(verified(cs))
+			_, err := gate.Admit(cs.VerifiedChains)
 			return err
 		},
 	}
-}
-
-// verified is the chain of the client's certificate.
-func verified(cs tls.ConnectionState) []*x509.Certificate {
-	if len(cs.VerifiedChains) > 0 {
-		return cs.VerifiedChains[0]
-	}
-	return cs.PeerCertificates // which judgeDates has verified
 }
 
 // aeadSuites are for TLS 1.2; those of TLS 1.3 cannot be chosen.
@@ -221,7 +211,7 @@ func (s *Server) serve(ctx, draining context.Context, a *arrival, start func(fun
 		s.logRefused(a, err)
 		return
 	}
-	session := NewSession(cred, s.Policy, s.Grid, s.logOf(cred, a.RemoteAddr()))
+	session := NewSession(cred, s.Grid, s.logOf(cred, a.RemoteAddr()))
 	c := newConn(conn, s.Limits)
 	if err := s.takeShare(draining, session, a); err != nil {
 		s.refuse(ctx, c, session, err)
@@ -328,7 +318,7 @@ func (s *Server) handshake(ctx context.Context, a *arrival) (*tls.Conn, *access.
 	if err := s.shake(ctx, a, conn); err != nil {
 		return nil, nil, err
 	}
-	cred, err := s.Gate.Admit(verified(conn.ConnectionState()))
+	cred, err := s.admit(conn.ConnectionState())
 	return conn, cred, err
 }
 
@@ -354,6 +344,18 @@ func (s *Server) shake(ctx context.Context, a *arrival, conn *tls.Conn) error {
 	return a.SetDeadline(time.Time{})
 }
 
+// admit reads the credential of a client whose handshake was good.
+func (s *Server) admit(cs tls.ConnectionState) (*access.Credential, error) {
+	chains := cs.VerifiedChains
+	if len(chains) == 0 { // the clock is not set, and judgeDates has verified it
+		var err error
+		if chains, err = verifyLater(cs.PeerCertificates, s.tls.ClientCAs, now(s.tls)); err != nil {
+			return nil, err
+		}
+	}
+	return s.Gate.Admit(chains)
+}
+
 // logRefused writes down who was not let in, as far as the quotas go: anybody
 // can connect, and show a certificate of their own making. Who does not even
 // come as far as showing one is noise of the net.
@@ -369,7 +371,7 @@ func (s *Server) logRefused(raw net.Conn, err error) {
 			cert := invalid.UnverifiedCertificates[0]
 			log.Warn("not let in", "client", shownName(cert.Subject.CommonName), "serial", shownName(access.SerialString(cert)))
 		}
-	case errors.Is(err, access.ErrRevoked), errors.Is(err, access.ErrExpired), errors.Is(err, access.ErrNoPlane):
+	case errors.Is(err, access.ErrNotAdmitted):
 		if s.refusals.take(mostRefusals) {
 			log.Warn("not let in")
 		}
@@ -413,5 +415,9 @@ func (s *Server) recheck() {
 }
 
 func (s *Server) registryFailed(err error) {
+	if errors.Is(err, access.ErrVanished) {
+		s.Log.Error("ALARM: revocations have vanished, and stay in force until this server ends", "err", err)
+		return
+	}
 	s.Log.Error("revocations are not followed, the last known ones stay in force", "err", err)
 }

@@ -26,6 +26,7 @@ type Options struct {
 	SEs        map[string]drivers.SE
 	Aliases    map[string]string // to the SEID that they stand for
 	Rules      []access.Rule
+	Further    []access.Further // CAs besides its own
 	Handler    stp.Handler
 	Handlers   map[string]stp.Handler // by ALPN
 	Limits     stp.Limits
@@ -51,9 +52,11 @@ func Start(t testing.TB, o Options) *TSES {
 	dir := t.TempDir()
 	authority, err := access.CreateAuthority(dir)
 	check(t, err)
-	gate, err := access.NewGate(authority.Registry())
+	trust, err := access.NewTrust(authority.Certificate(), o.Further...)
 	check(t, err)
 	policy, err := access.NewPolicy(o.Rules)
+	check(t, err)
+	gate, err := access.NewGate(authority.Registry(), trust, policy)
 	check(t, err)
 	g := grid.New()
 	for seid, se := range o.SEs {
@@ -70,11 +73,9 @@ func Start(t testing.TB, o Options) *TSES {
 	}
 	cert, err := authority.ServerCertificate([]string{"localhost", "127.0.0.1", "::1"})
 	check(t, err)
-	clients := x509.NewCertPool()
-	clients.AddCert(authority.Certificate())
 	server := &stp.Server{
-		TLS:  stp.TLSConfig(func() (*tls.Certificate, error) { return cert, nil }, clients, gate, o.MinVersion),
-		Gate: gate, Policy: policy, Grid: g, Handler: o.Handler, Handlers: o.Handlers, Limits: o.Limits, Doubtful: o.Doubtful,
+		TLS:  stp.TLSConfig(func() (*tls.Certificate, error) { return cert, nil }, gate, o.MinVersion),
+		Gate: gate, Grid: g, Handler: o.Handler, Handlers: o.Handlers, Limits: o.Limits, Doubtful: o.Doubtful,
 		Log: slog.New(journal.NewHandler(o.Log)),
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -3,6 +3,7 @@ package builder
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"maps"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 )
 
@@ -27,8 +29,16 @@ func prepared(t *testing.T, config, board string) (*build, error) {
 		Repository: repository, Owner: filepath.Join(dir, "owner"), Name: "tses-0001", Board: board, Progress: t.Output(),
 	}}
 	if config != "" {
-		b.Config = filepath.Join(dir, "config.toml")
-		for name, text := range map[string]string{b.Config: config, filepath.Join(dir, "partner.pem"): "PEM"} {
+		b.Config = filepath.Join(dir, "conf", "config.toml")
+		if err := os.Mkdir(filepath.Dir(b.Config), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		ca, err := access.CreateAuthority(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		partner := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate().Raw}))
+		for name, text := range map[string]string{b.Config: config, filepath.Join(dir, "partner.pem"): partner, filepath.Join(dir, "conf", "partner.pem"): partner} {
 			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -53,9 +63,12 @@ func TestConfiguration(t *testing.T) {
 		{"none", "", "", ""},
 		{"a software SE", "[[element]]\nseid = \"a\"\ndriver = \"softse\"\n", "", ""},
 		{"an unknown key", "lissen = \"\"\n", "", "config.toml:1: unknown key \"lissen\", did you mean \"listen\"?"},
-		{"a trusted CA", "[access]\ntrust = [\"partner.pem\"]\n", "", ""},
-		{"a trusted CA that is not there", "[access]\ntrust = [\"other.pem\"]\n", "", "other.pem"},
-		{"a trusted CA elsewhere", "[access]\ntrust = [\"../partner.pem\"]\n", "", "relative to the configuration"},
+		{"a trusted CA", "[[access.trust]]\nfile = \"partner.pem\"\n", "", ""},
+		{"a trusted CA that is not there", "[[access.trust]]\nfile = \"other.pem\"\n", "", "other.pem"},
+		{"a trusted CA elsewhere", "[[access.trust]]\nfile = \"../partner.pem\"\n", "", "relative to the configuration"},
+		{"an issuer", "[[access.rule]]\nissuer = \"partner.pem\"\nse = [\"soft1\"]\n", "", ""},
+		{"an issuer by its key", "[[access.rule]]\nissuer = \"" + strings.Repeat("4f", 32) + "\"\nse = [\"soft1\"]\n", "", ""},
+		{"an issuer elsewhere", "[[access.rule]]\nissuer = \"../partner.pem\"\nse = [\"soft1\"]\n", "", "relative to the configuration"},
 		{"a name that is an address", "names = [\"192.0.2.1\"]\n", "", "no DNS name"},
 		{"a chip on a bus", chipOnBus, "", "-board"},
 		{"a chip on a bus of a 4B", chipOnBus, "4b", ""},
@@ -142,7 +155,7 @@ func TestTrustedCAWithTheOwnersName(t *testing.T) {
 // Whatever gets on the card makes another version, and what does not makes the
 // same: an older configuration is older for the box, and a build can be repeated.
 func TestVersion(t *testing.T) {
-	b, err := prepared(t, "[access]\ntrust = [\"partner.pem\"]\n", "")
+	b, err := prepared(t, "[[access.trust]]\nfile = \"partner.pem\"\n", "")
 	if err != nil {
 		t.Fatal(err)
 	}

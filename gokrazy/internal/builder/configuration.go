@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -23,7 +24,12 @@ type configuration struct {
 	Listen string   `toml:"listen"`
 	Names  []string `toml:"names"`
 	Access struct {
-		Trust []string `toml:"trust"`
+		Trust []struct {
+			File string `toml:"file"`
+		} `toml:"trust"`
+		Rules []struct {
+			Issuer string `toml:"issuer"`
+		} `toml:"rule"`
 	} `toml:"access"`
 	Network  sdcard.Network `toml:"network"`
 	Elements []struct {
@@ -78,7 +84,7 @@ func (b *build) readConfiguration(ctx context.Context) error {
 		b.result.SEID = b.config.Elements[0].SEID
 	}
 	if err := b.trusted(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("%s: access.trust: %w", b.Config, err)
+		return fmt.Errorf("%s: access: %w", b.Config, err)
 	}
 	if err := b.wifi(); err != nil {
 		return fmt.Errorf("%s: %w", b.Config, err)
@@ -104,10 +110,22 @@ func (b *build) checkConfiguration(ctx context.Context, path string) error {
 	return nil
 }
 
+// keyID is the SHA-256 of a key, which names an issuer without a file.
+var keyID = regexp.MustCompile(`^[0-9A-Fa-f]{64}$`)
+
 // trusted reads the CAs that the configuration names: on the card they stand
 // beside it.
 func (b *build) trusted(dir string) error {
-	for _, name := range b.config.Access.Trust {
+	var names []string
+	for _, t := range b.config.Access.Trust {
+		names = append(names, t.File)
+	}
+	for _, r := range b.config.Access.Rules {
+		if r.Issuer != "" && !keyID.MatchString(r.Issuer) {
+			names = append(names, r.Issuer)
+		}
+	}
+	for _, name := range names {
 		if !filepath.IsLocal(name) || filepath.ToSlash(filepath.Clean(name)) != name {
 			return fmt.Errorf("%s: give it relative to the configuration and below it; it goes on the card", name)
 		}

@@ -113,13 +113,13 @@ func (b *build) ownFiles() (map[string]string, error) {
 	files := map[string]string{sdcard.BuildFile: ""} // is taken
 	for name, text := range b.config.files {
 		if _, taken := files[sdcard.EtcDir+"/"+name]; taken {
-			return nil, fmt.Errorf("access.trust: %s is the name of a file of the card's own, choose another", name)
+			return nil, fmt.Errorf("access: %s is the name of a file of the card's own, choose another", name)
 		}
 		files[sdcard.EtcDir+"/"+name] = text
 	}
 	for name, text := range b.box.Files(b.result.Owner.authority, revoked) {
 		if _, taken := files[sdcard.EtcDir+"/"+name]; taken {
-			return nil, fmt.Errorf("access.trust: %s is the name of a file of the card's own, choose another", name)
+			return nil, fmt.Errorf("access: %s is the name of a file of the card's own, choose another", name)
 		}
 		// The packer takes an empty file for a directory.
 		if text != "" {

@@ -121,19 +121,13 @@ func (o *Owner) foreignAdmin() error {
 	return fmt.Errorf("%s is there, and is not what this CA has issued; move it away", o.Admin())
 }
 
-// revoked are the serial numbers of the owner's revoked credentials.
+// revoked is what the owner has revoked, for their boxes.
 func (o *Owner) revoked() ([]string, error) {
-	entries, err := o.authority.Registry().Entries()
+	lines, err := o.authority.Revoked()
 	if err != nil {
 		return nil, fmt.Errorf("owner: %w", err)
 	}
-	var serials []string
-	for _, e := range entries {
-		if !e.Revoked.IsZero() {
-			serials = append(serials, e.Serial)
-		}
-	}
-	return serials, nil
+	return lines, nil
 }
 
 // Box is the identity of a box. The owner keeps it, so that a card can be made

@@ -21,11 +21,7 @@ func NewTestSession(t testing.TB, planes access.Plane, ses map[string]drivers.SE
 			t.Fatal(err)
 		}
 	}
-	policy, err := access.NewPolicy(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return stp.NewSession(&access.Credential{Name: "test", Planes: planes}, policy, g, slog.New(slog.DiscardHandler))
+	return stp.NewSession(&access.Credential{Name: "test", Planes: planes}, g, slog.New(slog.DiscardHandler))
 }
 
 // memory is a connection whose input is there and whose output is kept.
