@@ -29,6 +29,7 @@ var ErrNotBox = errors.New("this TSES takes no updates: it does not run from an 
 type Options struct {
 	Connect time.Duration // until TLS stands; default 10 s
 	Answer  time.Duration // for the next line of the box, or for it to take more; default 2 min
+	Whole   time.Duration // for all of it, whatever the box says meanwhile; default 30 min
 }
 
 func (o Options) withDefaults() Options {
@@ -38,7 +39,18 @@ func (o Options) withDefaults() Options {
 	if o.Answer <= 0 {
 		o.Answer = 2 * time.Minute
 	}
+	if o.Whole <= 0 {
+		o.Whole = 30 * time.Minute // a box gives it 20
+	}
 	return o
+}
+
+// errWhole is why all of it has an end.
+var errWhole = errors.New("the box has not done with it in time, and may have it or not; racs update shows what it runs")
+
+// bound ends the context when the time for all of it is over.
+func (o Options) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, o.withDefaults().Whole, errWhole)
 }
 
 // conn is a connection for one request.
@@ -126,6 +138,8 @@ func noAnswer(err error) error {
 // Status asks a box how it stands.
 func Status(ctx context.Context, addr string, config *tls.Config, o Options) (update.Status, error) {
 	var s update.Status
+	ctx, cancel := o.bound(ctx)
+	defer cancel()
 	c, err := dial(ctx, addr, config, o)
 	if err != nil {
 		return s, err
@@ -157,6 +171,8 @@ func Put(ctx context.Context, addr string, config *tls.Config, o Options, asked 
 	if err != nil {
 		return s, err
 	}
+	ctx, cancel := o.bound(ctx)
+	defer cancel()
 	c, err := dial(ctx, addr, config, o)
 	if err != nil {
 		return s, err

@@ -57,6 +57,25 @@ func bundle(t *testing.T) []byte {
 }
 
 // soon is less than any of the client's own limits, and time enough for the rest.
+// A box that talks and talks has an end, too.
+func TestWhole(t *testing.T) {
+	chatty := box(func(_ context.Context, in *bufio.Reader, out io.Writer) error {
+		if _, err := begin(in, out); err != nil {
+			return err
+		}
+		for {
+			if err := update.WriteLine(out, update.WordAt, update.Progress{Step: "writing"}); err != nil {
+				return nil // it is over
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+	_, told, err := put(t, chatty, client.Options{Whole: 500 * time.Millisecond}, bytes.NewReader(bundle(t)))
+	if len(told) == 0 || err == nil || !strings.Contains(err.Error(), "has not done with it in time") {
+		t.Errorf("%d lines, %v", len(told), err)
+	}
+}
+
 const soon = 15 * time.Second
 
 // put sends a bundle, and returns what the client says of it.
