@@ -17,8 +17,8 @@ import (
 // Options are what a [Server] may be told. The zero value is good.
 type Options struct {
 	// Dir is where the private directory of the socket is made. By default
-	// $XDG_RUNTIME_DIR where that is there, else the directory for temporary
-	// files.
+	// $XDG_RUNTIME_DIR where that is this user's and nobody else can use it, else
+	// the directory for temporary files.
 	Dir string
 	// CallTimeout ends a call of a card. By default two minutes: a chip takes
 	// its time to make an RSA key.
@@ -91,8 +91,8 @@ func (s *Server) listen() error {
 	parent := s.opts.Dir
 	if parent == "" {
 		parent = os.Getenv("XDG_RUNTIME_DIR")
-		if info, err := os.Stat(parent); err != nil || !info.IsDir() {
-			parent = "" // it outlives a change of user by su, its directory does not
+		if info, err := os.Stat(parent); err != nil || !filepath.IsAbs(parent) || !private(info) {
+			parent = "" // it outlives a change of user by su, and may be anybody's
 		}
 	}
 	dir, err := os.MkdirTemp(parent, "pcsc-") // mode 0700

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -247,6 +248,41 @@ func TestSocketIsPrivateAndRemoved(t *testing.T) {
 		t.Errorf("the directory is still there: %v", err)
 	}
 	must(t, s.Close())
+}
+
+// XDG_RUNTIME_DIR is used where it is this user's and nobody else can use it.
+func TestRuntimeDir(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("which has no such modes")
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	strangers := mkdir(t, filepath.Join(t.TempDir(), "d"))
+	if os.Getuid() == 0 {
+		must(t, os.Chown(strangers, 65534, 65534))
+	}
+	for _, tt := range []struct {
+		name, dir string
+		mode      os.FileMode
+		want      bool
+	}{
+		{"ours alone", mkdir(t, filepath.Join(t.TempDir(), "d")), 0o700, true},
+		{"others read it", mkdir(t, filepath.Join(t.TempDir(), "d")), 0o755, false},
+		{"others write it", mkdir(t, filepath.Join(t.TempDir(), "d")), 0o777 | os.ModeSticky, false},
+		{"another's", strangers, 0o700, os.Getuid() != 0},
+		{"not there", filepath.Join(t.TempDir(), "d"), 0, false},
+		{"relative", ".", 0, false},
+	} {
+		if tt.mode != 0 {
+			must(t, os.Chmod(tt.dir, tt.mode))
+		}
+		t.Setenv("XDG_RUNTIME_DIR", tt.dir)
+		s, err := Listen(Options{})
+		must(t, err)
+		if got := filepath.Dir(filepath.Dir(s.Path())) == tt.dir; got != tt.want {
+			t.Errorf("%s: it is in %s, used: %v, want %v", tt.name, s.Path(), got, tt.want)
+		}
+		must(t, s.Close())
+	}
 }
 
 func TestListenSaysWhatToDo(t *testing.T) {
