@@ -27,6 +27,9 @@ type Options struct {
 	// to be longer than what the TSES gives a chip, so that the TSES's word is
 	// heard.
 	CallTimeout time.Duration
+	// OpenTimeout is how long the TSES has, when the door is opened, to say
+	// which SEs there are, from connecting on; 0 is 30 s.
+	OpenTimeout time.Duration
 	// Log hears what goes wrong and what is done about it; nil is nobody.
 	Log *slog.Logger
 }
@@ -69,6 +72,9 @@ func openWith(ctx context.Context, opts Options, t timing) (*Door, error) {
 	if opts.CallTimeout <= 0 {
 		opts.CallTimeout = 90 * time.Second
 	}
+	if opts.OpenTimeout <= 0 {
+		opts.OpenTimeout = t.bound
+	}
 	if opts.Name == nil {
 		opts.Name = func(seid string) string { return seid }
 	}
@@ -85,7 +91,7 @@ func openWith(ctx context.Context, opts Options, t timing) (*Door, error) {
 }
 
 func (d *Door) open(ctx context.Context) error {
-	seids, err := d.list(ctx)
+	seids, err := d.list(ctx, d.opts.OpenTimeout)
 	if err != nil {
 		return err
 	}

@@ -5,22 +5,46 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/drivers"
 	"github.com/cloud-of-se/tses/drivers/driverstest"
 	"github.com/cloud-of-se/tses/pcsclite"
+	"github.com/cloud-of-se/tses/stp/racs"
 )
 
 var selectAny = []byte{0x00, 0xA4, 0x04, 0x00, 0x00}
 
 func scripted(name string) *driverstest.Scripted {
 	return driverstest.NewScripted(driverstest.Options{Name: name})
+}
+
+// A TSES that does not say which SEs there are keeps nobody longer than was asked
+// for.
+func TestOpenTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mute, end := net.Pipe()
+		go func() { _, _ = io.Copy(io.Discard, mute) }()
+		dial := func(context.Context) (*racs.Client, error) { return racs.NewClient(end, racs.Options{}), nil }
+		for _, want := range []time.Duration{time.Second, time.Minute} {
+			began := time.Now()
+			d, err := Open(t.Context(), Options{Dial: dial, OpenTimeout: want})
+			if took := time.Since(began); d != nil || !errors.Is(err, context.DeadlineExceeded) || took != want {
+				t.Errorf("%v after %v, want %v", err, took, want)
+			}
+			mute, end = net.Pipe()
+			go func() { _, _ = io.Copy(io.Discard, mute) }()
+		}
+		must(t, end.Close())
+	})
 }
 
 func TestAnAPDUThere(t *testing.T) {

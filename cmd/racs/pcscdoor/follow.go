@@ -71,10 +71,10 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // was restarted meanwhile has not been missed by programs that did nothing.
 // What ended it may have ended the sessions of the SEs, so they are looked at.
 func (d *Door) ask(ctx context.Context) error {
-	seids, err := d.list(ctx)
+	seids, err := d.list(ctx, d.bound)
 	if err != nil {
 		d.pinged = time.Time{}
-		if seids, err = d.list(ctx); err != nil {
+		if seids, err = d.list(ctx, d.bound); err != nil {
 			return err
 		}
 	}
@@ -84,8 +84,8 @@ func (d *Door) ask(ctx context.Context) error {
 	return nil
 }
 
-func (d *Door) list(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, d.bound)
+func (d *Door) list(ctx context.Context, bound time.Duration) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	if d.client == nil {
 		client, err := d.opts.Dial(ctx)
