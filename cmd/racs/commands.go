@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 
 	"github.com/cloud-of-se/tses/apdu"
@@ -43,9 +47,13 @@ func (p *program) withSE(ctx context.Context, seid string, do func(*racs.Client)
 // apdu sends the APDUs and prints an answer a line.
 func (p *program) apdu(ctx context.Context, args []string) error {
 	if len(args) < 2 {
-		return usageError("apdu needs a SEID and at least one APDU in hex: racs apdu SEID HEX...")
+		return usageError("apdu needs a SEID and at least one APDU in hex: racs apdu SEID HEX...|-")
 	}
-	commands, err := parseAPDUs(args[1:])
+	words, err := p.apduWords(ctx, args[1:])
+	if err != nil {
+		return err
+	}
+	commands, err := parseAPDUs(words)
 	if err != nil {
 		return err
 	}
@@ -60,6 +68,59 @@ func (p *program) apdu(ctx context.Context, args []string) error {
 		}
 		return err
 	})
+}
+
+// apduWords puts the lines of standard input in the place of "-".
+func (p *program) apduWords(ctx context.Context, args []string) ([]string, error) {
+	at := slices.Index(args, "-")
+	if at < 0 {
+		return args, nil
+	}
+	if slices.Contains(args[at+1:], "-") {
+		return nil, usageError("- stands for standard input, which can be read once")
+	}
+	lines, err := readWords(ctx, p.stdin)
+	if err != nil {
+		return nil, err
+	}
+	if len(args)+len(lines) == 1 {
+		return nil, usageError("no APDU comes from standard input; write one on each line")
+	}
+	return slices.Replace(slices.Clone(args), at, at+1, lines...), nil
+}
+
+// maxInput bounds what is read of standard input, in bytes.
+const maxInput = 16 << 20
+
+// readWords reads lines up to the end, but for those that are blank or begin with
+// "#". A signal does not wait for it.
+func readWords(ctx context.Context, in io.Reader) ([]string, error) {
+	var words []string
+	read := make(chan error, 1)
+	go func() { // ends with the input, or with the program
+		limited := &io.LimitedReader{R: in, N: maxInput + 1}
+		lines := bufio.NewScanner(limited)
+		lines.Buffer(nil, maxInput)
+		for lines.Scan() {
+			if word := strings.TrimSpace(lines.Text()); word != "" && word[0] != '#' {
+				words = append(words, word)
+			}
+		}
+		err := lines.Err()
+		if err == nil && limited.N == 0 || errors.Is(err, bufio.ErrTooLong) {
+			err = fmt.Errorf("more than %d bytes", maxInput)
+		}
+		read <- err
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case err := <-read:
+		if err != nil {
+			return nil, usageError(fmt.Sprintf("standard input: %v", err))
+		}
+		return words, nil
+	}
 }
 
 // parseAPDUs checks every APDU before anything is sent. Its errors do not
@@ -98,20 +159,9 @@ func (p *program) reset(ctx context.Context, args []string) error {
 			return err
 		}
 		if atr == nil {
-			_, err := fmt.Fprintf(p.stderr, "racs: %s was reset; this server does not tell the ATR\n", args[0])
-			return err
+			p.say("%s was reset; this server does not tell the ATR", args[0])
+			return nil
 		}
 		return p.printLines(fmt.Sprintf("%X", atr))
 	})
-}
-
-// printLines writes results. Where they cannot be written the command has not
-// done its work.
-func (p *program) printLines(lines ...string) error {
-	for _, line := range lines {
-		if _, err := fmt.Fprintln(p.stdout, line); err != nil {
-			return usageError(fmt.Sprintf("standard output: %v", err))
-		}
-	}
-	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/cloud-of-se/tses/stp/racs"
 )
@@ -18,7 +19,11 @@ func (p *program) doctor(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		return usageError("doctor takes no arguments")
 	}
-	d := &doctor{program: p, options: p.options()}
+	return (&doctor{program: p, options: p.options(), limit: 5 * time.Minute}).run(ctx)
+}
+
+// run takes the steps.
+func (d *doctor) run(ctx context.Context) error {
 	defer d.end()
 	for _, step := range []func(context.Context) bool{
 		d.checkSettings, d.checkName, d.checkTCP, d.checkTLS, d.checkClock, d.checkCredential, d.checkLetIn, d.checkSEs,
@@ -41,8 +46,9 @@ func (p *program) doctor(ctx context.Context, args []string) error {
 type doctor struct {
 	*program
 	options   racs.Options
-	status    int   // the exit status of the first failure
-	unwritten error // why the findings could not be printed
+	limit     time.Duration // of trying the SEs, of which a server can have any number
+	status    int           // the exit status of the first failure
+	unwritten error         // why the findings could not be printed
 
 	host       string
 	cas        []*x509.Certificate
@@ -68,13 +74,13 @@ func (d *doctor) end() {
 }
 
 func (d *doctor) ok(step, format string, args ...any) bool {
-	d.print("ok   " + step + ": " + fmt.Sprintf(format, args...))
+	d.print(foreign("ok   " + step + ": " + fmt.Sprintf(format, args...)))
 	return true
 }
 
 // fail reports a failure and what to do about it.
 func (d *doctor) fail(status int, step, what, todo string) {
-	d.print("FAIL "+step+": "+what, "     "+todo)
+	d.print(foreign("FAIL "+step+": "+what), foreign("     "+todo))
 	if d.status == exitWell {
 		d.status = status
 	}

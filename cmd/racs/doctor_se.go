@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cloud-of-se/tses/stp/racs"
 )
@@ -21,7 +22,12 @@ func (d *doctor) checkSEs(ctx context.Context) bool {
 		return false
 	}
 	d.ok("SEs", "this credential may use %d", len(seids))
-	for _, seid := range seids {
+	began := time.Now()
+	for i, seid := range seids {
+		if time.Since(began) > d.limit {
+			d.fail(exitServerError, "SEs", fmt.Sprintf("%d of %d were tried within %v", i, len(seids), d.limit), "racs reset SEID tries one of the others")
+			break
+		}
 		if !d.checkSE(ctx, seid) {
 			return false
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -128,12 +129,19 @@ func (d *doctor) checkCredential(context.Context) bool {
 
 // checkMode finds a private key that others can read.
 func (d *doctor) checkMode() {
-	info, err := os.Stat(d.cred)
-	if err != nil {
-		d.fail(exitUsage, "credential", err.Error(), "check the path")
-		return
+	if what, todo := exposed(d.cred); what != "" {
+		d.fail(exitUsage, "credential", what, todo)
+	}
+}
+
+// exposed tells that others can read a file with a key, and what to do about it.
+func exposed(file string) (what, todo string) {
+	info, err := os.Stat(file)
+	if err != nil || runtime.GOOS == "windows" { // which has other rights
+		return "", ""
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		d.fail(exitUsage, "credential", fmt.Sprintf("%s has mode %04o: others can use its key", d.cred, mode), "chmod 600 "+d.cred)
+		return fmt.Sprintf("%s has mode %04o: others can use its key", file, mode), "chmod 600 " + quoted(file)
 	}
+	return "", ""
 }

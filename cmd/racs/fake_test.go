@@ -34,6 +34,10 @@ func serveRACS(config *tls.Config) func(net.Conn) {
 	}
 }
 
+// evil is what a terminal would act upon and a status line may hold: C1 as UTF-8
+// and in eight bits, a change of direction, and what cannot be seen.
+const evil = "\u009b2J\x9b2J\u202egnp.\u200b"
+
 // hangUp is a server that closes behind the handshake without a word.
 func hangUp(config *tls.Config) func(net.Conn) {
 	return func(raw net.Conn) {
@@ -102,6 +106,11 @@ func (s *session) answer(last ...string) {
 func (s *session) command(words []string) (string, bool) {
 	seid := words[1]
 	switch verb := words[0]; {
+	case s.who == "hostile" && verb != "SHUTDOWN":
+		return map[string]string{
+			"GET-VERSION": "+002 0.3" + evil, "LIST": "+004 well" + evil, "POWERON": "-808 " + evil + strings.Repeat("long ", 10000),
+			"ECHO": "+009 " + evil, "QUIT": "+012 " + evil,
+		}[verb], true
 	case verb == "GET-VERSION":
 		return "+002 0.3", true
 	case verb == "LIST" && s.who == "barred":
@@ -121,6 +130,8 @@ func (s *session) command(words []string) (string, bool) {
 
 func (s *session) list() string {
 	switch s.who {
+	case "crowd":
+		return strings.Repeat("well ", 2000)
 	case "blind":
 		return ""
 	case "calm":

@@ -16,13 +16,19 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"list", "", "show the SEs that the credential may use, a SEID a line", (*program).list, ""},
-		{"apdu", "SEID HEX...", "power the SE on, send APDUs, print an answer a line", (*program).apdu,
+		{"apdu", "SEID HEX...|-", "power the SE on, send APDUs, print an answer a line", (*program).apdu,
 			`Each HEX is one command APDU of case 1 to 4, short or extended, as hex digits
 in one word. All are checked before the first is sent. An answer is data and
 status word in upper-case hex. A status word other than 9000 is the SE's answer
 and no error of racs. The SE is powered off at the end.
 
     racs apdu soft1 80CA9F7F00 0084000008
+
+- stands for APDUs from standard input, one a line, up to its end; blank lines and
+those that begin with # are none. What stands in a command line can be seen by
+every user of this machine, and is kept by shells: a PIN belongs there.
+
+    racs apdu soft1 - <commands.txt
 `},
 		{"reset", "SEID [warm]", "power the SE on, reset it, print its ATR", (*program).reset,
 			`The reset is a cold one without "warm". The SE is powered off at the end.
@@ -30,7 +36,8 @@ and no error of racs. The SE is powered off at the end.
 		{"run", "[FILE]", "send a RACS script and print what comes back", (*program).script,
 			`The script is sent as it is, from FILE or from standard input, line by line as
 it comes, and the answers are printed as they came. racs ends when every request
-of the script has its answer, or the server closes the connection.
+of the script has its answer, or the server closes the connection. On a terminal
+what it would act upon is shown as \x1b or \u202e.
 
     printf 'BEGIN\nPOWERON soft1\nAPDU soft1 0084000008\nEND\n' | racs run
 `},
@@ -62,12 +69,12 @@ func (p *program) showHelp(words []string) error {
 		words = words[1:]
 	}
 	if len(words) == 0 {
-		return p.printLines(strings.TrimSuffix(overview(), "\n"))
+		return p.printOwn(overview())
 	}
 	for _, c := range commands() {
 		if c.name == words[0] {
 			text := fmt.Sprintf("racs %s: %s\n\n%s\nFlags:\n%s", strings.TrimSpace(c.name+" "+c.args), c.short, c.long, flagsHelp)
-			return p.printLines(strings.TrimSuffix(strings.ReplaceAll(text, "\n\n\n", "\n\n"), "\n"))
+			return p.printOwn(strings.ReplaceAll(text, "\n\n\n", "\n\n"))
 		}
 	}
 	return usageError(fmt.Sprintf("no command %q; racs help shows them", words[0]))

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/cloud-of-se/tses/cmd/racs/pcscdoor"
+	"github.com/cloud-of-se/tses/internal/journal"
+	"github.com/cloud-of-se/tses/internal/plain"
 	"github.com/cloud-of-se/tses/pcsclite"
 	"github.com/cloud-of-se/tses/stp/racs"
 )
@@ -87,11 +89,13 @@ func (p *program) pcsc(ctx context.Context, words []string) error {
 	// A terminal that is closed must not leave the socket behind.
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
 	defer stop()
+	log, endLog := p.openLog()
+	defer endLog()
 	door, err := pcscdoor.Open(ctx, pcscdoor.Options{
 		Dial:  func(ctx context.Context) (*racs.Client, error) { return racs.Dial(ctx, p.server, config, p.options()) },
-		SEIDs: a.seids, CallTimeout: p.timeout,
-		Name: func(seid string) string { return readerName(seid, a.names[seid], p.as) },
-		Log:  slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{ReplaceAttr: untimed})),
+		SEIDs: a.seids, CallTimeout: p.timeout, OpenTimeout: p.timeout,
+		Name: func(seid string) string { return readerName(plain.Text(seid), a.names[seid], p.as) },
+		Log:  log,
 	})
 	if errors.Is(err, pcscdoor.ErrNoSE) || errors.Is(err, pcsclite.EInvalidValue) || errors.Is(err, pcsclite.EDuplicateReader) {
 		return usageError(err.Error())
@@ -126,12 +130,20 @@ func readerName(seid, name, as string) string {
 	return seid
 }
 
-// untimed leaves the time out of lines for a terminal.
+// openLog is where the door tells what goes wrong. A terminal that is stopped does
+// not hold the programs.
+func (p *program) openLog() (log *slog.Logger, end func()) {
+	w := journal.New(p.stderr, journal.Options{})
+	// What is lost because nobody takes it cannot be told to anybody.
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: untimed})), func() { _ = w.Close(time.Second) }
+}
+
+// untimed leaves the time out of lines for a terminal, and bounds the rest.
 func untimed(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey {
 		return slog.Attr{}
 	}
-	return a
+	return journal.Bound(groups, a)
 }
 
 // quoted is a word for a shell.

@@ -48,8 +48,7 @@ func (p *program) run(ctx context.Context, args []string, env func(string) strin
 		err = errInterrupted
 	}
 	if text := errorText(err); text != "" {
-		// Where standard error is gone there is nobody left to tell.
-		_, _ = fmt.Fprintln(p.stderr, "racs: "+text)
+		p.say("%s", text)
 	}
 	return exitStatus(err)
 }

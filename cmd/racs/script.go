@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cloud-of-se/tses/internal/plain"
 	"github.com/cloud-of-se/tses/stp/racs"
 )
 
@@ -35,6 +36,9 @@ func (p *program) script(ctx context.Context, args []string) error {
 		return err
 	}
 	player := newPlayer(conn, p.stdout, p.timeout)
+	if isTerminal(p.stdout) {
+		player.out = plain.NewWriter(p.stdout)
+	}
 	defer player.stop(ctx)
 	go player.print()
 	go player.readScript(input)

@@ -103,6 +103,9 @@ func (p *program) config() (*tls.Config, error) {
 	if err != nil {
 		return nil, fileError(err)
 	}
+	if what, todo := exposed(p.cred); what != "" {
+		p.say("warning: %s; %s", what, todo)
+	}
 	return p.tlsConfig(cas, credential), nil
 }
 

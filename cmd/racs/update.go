@@ -141,19 +141,13 @@ func (p *program) sendUpdate(ctx context.Context, config *tls.Config, h *update.
 		total += h.Boot.Size
 	}
 	before, err := client.Put(ctx, p.server, config, p.updateOptions(), p.asked, file, func(at update.Progress) {
-		p.say("%-8s %3d %% of %.1f MB", at.Step, at.Bytes*100/total, float64(total)/1e6)
+		p.say("%-8s %3d %% of %.1f MB", at.Step, min(max(at.Bytes, 0), total)*100/total, float64(total)/1e6)
 	})
 	if err != nil {
 		return updateError(err)
 	}
 	p.say("written and checked; the box restarts and tries it")
 	return p.awaitUpdate(ctx, config, before, h)
-}
-
-// say shows progress.
-func (p *program) say(format string, args ...any) {
-	// Where standard error is gone there is nobody left to tell.
-	_, _ = fmt.Fprintf(p.stderr, "racs: "+format+"\n", args...)
 }
 
 var errTakenBack = errors.New("the update was not found well")

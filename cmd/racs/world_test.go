@@ -62,6 +62,8 @@ func newWorld(t *testing.T) *world {
 			"calm.pem":       credentialPEM(t, ca.issue("calm", nil)),
 			"barred.pem":     credentialPEM(t, ca.issue("barred", nil)),
 			"unlucky.pem":    credentialPEM(t, ca.issue("unlucky", nil)),
+			"hostile.pem":    credentialPEM(t, ca.issue("hostile", nil)),
+			"crowd.pem":      credentialPEM(t, ca.issue("crowd", nil)),
 		},
 		addresses: map[string]string{
 			"RACS_SERVER":    listen(t, serveRACS(config(good))),
@@ -72,6 +74,7 @@ func newWorld(t *testing.T) *world {
 			"SERVER_OTHERCA": listen(t, serveRACS(config(other.issue("server", nil)))),
 			"SERVER_NAMED":   listen(t, serveRACS(config(ca.issue("server", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = []string{"tses.example"}, nil })))),
 			"SERVER_TLS12":   listen(t, serveRACS(old)),
+			"SERVER_EVIL":    listen(t, serveRACS(config(newAuthority(t, "evil\u009b2J\u202e").issue("server", nil)))),
 			"SERVER_PLAIN":   listen(t, func(conn net.Conn) { io.WriteString(conn, "220 mail.example\r\n"); io.Copy(io.Discard, conn) }),
 			"SERVER_SILENT":  listen(t, func(conn net.Conn) { io.Copy(io.Discard, conn) }),
 			"SERVER_CLOSED":  closedPort(t),
