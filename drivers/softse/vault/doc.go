@@ -22,6 +22,44 @@
 // the tag of the generation before, so that the states of an SE form a chain.
 // The ledger is not secret; it is authenticated with HMAC-SHA-256.
 //
+// # Format
+//
+// All numbers are big endian. A key of its own comes, for each purpose, from the
+// 32 bytes of the key's file by HKDF-SHA-256 with an empty salt and an info of
+// "tses ", the purpose, a zero byte and the SEID: "tses softse state\x00soft1"
+// seals the states of soft1, "tses softse ledger\x00", without a SEID,
+// authenticates the ledger.
+//
+// SEID.state is a header of 122 bytes, the ciphertext, which is as long as the
+// state, and the tag of 16 bytes. The header is the additional data:
+//
+//	 0   8  "TSES-SE\x00"
+//	 8   1  format version, 1
+//	 9   1  length of the SEID, 1 to 64
+//	10  64  SEID, zeros after it
+//	74   8  generation, one more than the state's before
+//	82  16  tag of the state before; of the ledger, for the first
+//	98  24  nonce of XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03)
+//
+// The ledger is whole pages of 4096 bytes: its header, then two for each SE in the
+// header's order. The last 32 bytes of the header, and of each of the other pages,
+// are HMAC-SHA-256 over the SEID (none for the header), a zero byte, and all bytes
+// before these 32, zeros included.
+//
+//	header  0   8  "TSES-LG\x01"
+//	        8   2  pages of the header
+//	       10   2  number of SEs, at most 1024
+//	       12      for each the length of its SEID, 1, and the SEID
+//	page    0   8  generation that was acknowledged last
+//	        8  16  its tag, or random bytes where there is no state
+//	       24   1  1 if no state is to be there, else 0
+//
+// Of an SE's two pages the one with the higher generation counts; they are one
+// apart, or the same. If the HMAC of one of them does not hold, the other counts,
+// and the file must be the successor of what it says: its generation is one higher,
+// and the tag before is that of the page. The same holds for a file that is ahead
+// of both. Otherwise generation and tag of the file are those of the page.
+//
 // # Order of writes
 //
 // Save makes three requests to the disk, and each waits for the one before:
