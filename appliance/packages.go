@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/cloud-of-se/tses/drivers/softse/applet"
 	"github.com/cloud-of-se/tses/drivers/softse/devinfo"
+	"github.com/cloud-of-se/tses/drivers/softse/openpgp"
 	"github.com/cloud-of-se/tses/drivers/softse/piv"
 )
 
@@ -10,5 +11,5 @@ import (
 // all of them installed; one that an earlier version made keeps those that it
 // has, and INSTALL adds the others.
 func softPackages() []applet.Package {
-	return []applet.Package{piv.Package(), devinfo.Package()}
+	return []applet.Package{piv.Package(), openpgp.Package(), devinfo.Package()}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cloud-of-se/tses/apdu"
 	"github.com/cloud-of-se/tses/drivers"
+	"github.com/cloud-of-se/tses/drivers/softse/applet"
 	"github.com/cloud-of-se/tses/drivers/softse/gp"
 )
 
@@ -74,7 +75,7 @@ func (c *Card) open(opts Opts) error {
 	if c.registry, err = gp.New(cfg); err != nil {
 		return err
 	}
-	for _, in := range opts.preinstalled() {
+	for _, in := range opts.preinstalled(c.registry) {
 		if err := c.registry.Preinstall(in.Package, in.Module, in.AID, in.Params); err != nil {
 			return err
 		}
@@ -82,14 +83,18 @@ func (c *Card) open(opts Opts) error {
 	return c.registry.Commit()
 }
 
-func (o Opts) preinstalled() []Instance {
+func (o Opts) preinstalled(card applet.Card) []Instance {
 	if o.Preinstalled != nil {
 		return o.Preinstalled
 	}
 	var all []Instance
 	for _, p := range o.Packages {
 		for _, m := range p.Modules {
-			all = append(all, Instance{Package: p.AID, Module: m.AID, AID: m.AID})
+			aid := m.AID
+			if m.InstanceAID != nil {
+				aid = m.InstanceAID(card)
+			}
+			all = append(all, Instance{Package: p.AID, Module: m.AID, AID: aid})
 		}
 	}
 	return all
@@ -137,7 +142,7 @@ func (c *Card) reset() []byte {
 	basic.open = true
 	// A default application that refuses its selection leaves the basic
 	// channel without one; that is no reason to stay mute.
-	_, _ = basic.choose(c.registry.Default())
+	_, _, _ = basic.choose(c.registry.Default())
 	return append([]byte(nil), c.atr...)
 }
 

@@ -21,21 +21,25 @@ type channel struct {
 }
 
 // choose selects an instance, instead of the one that is. Where it refuses
-// nothing has changed.
-func (ch *channel) choose(in *gp.Instance) (fci []byte, err error) {
+// nothing has changed. A status word other than 9000 is its warning.
+func (ch *channel) choose(in *gp.Instance) (fci []byte, sw apdu.SW, err error) {
 	if s, ok := ch.selection.(applet.Reselecter); ok && ch.instance == in {
 		ch.chain.drop()
 		ch.pending.drop()
-		return s.Reselect()
+		fci, err := s.Reselect()
+		return fci, apdu.SWSuccess, err
 	}
 	s, fci, err := in.App.Select()
-	if err != nil {
-		return nil, err
+	if s == nil || err != nil && !errors.As(err, &sw) {
+		return nil, 0, err
+	}
+	if err == nil {
+		sw = apdu.SWSuccess
 	}
 	ch.deselect()
 	in.Selections++
 	ch.instance, ch.selection = in, s
-	return fci, nil
+	return fci, sw, nil
 }
 
 // deselect leaves nothing selected.
@@ -119,7 +123,7 @@ func (c *Card) openChannel(origin, number int) apdu.Response {
 		in = c.channels[origin].instance
 	}
 	if in != nil {
-		if _, err := c.channels[n].choose(in); err != nil {
+		if _, _, err := c.channels[n].choose(in); err != nil {
 			return apdu.Response{SW: refusal(err)}
 		}
 	}

@@ -29,7 +29,8 @@ type Opts struct {
 	Packages []applet.Package
 
 	// Preinstalled are the instances that a fresh card has. Nil means one of
-	// every module in Packages, under the module's AID; empty means none.
+	// every module in Packages, under the AID that the module says; empty means
+	// none.
 	Preinstalled []Instance
 
 	// Rand is a cryptographically secure source; nil is crypto/rand.

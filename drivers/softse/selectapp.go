@@ -27,9 +27,12 @@ func (c *Card) selectByAID(ch *channel, cmd apdu.Command) apdu.Response {
 	if in == nil {
 		return apdu.Response{SW: sw}
 	}
-	fci, err := ch.choose(in)
+	fci, warning, err := ch.choose(in)
 	if err != nil {
 		return apdu.Response{SW: refusal(err)}
+	}
+	if warning != apdu.SWSuccess {
+		sw = warning
 	}
 	if control == selectNoData {
 		fci = nil

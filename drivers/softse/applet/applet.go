@@ -28,6 +28,10 @@ type Package struct {
 type Module struct {
 	AID apdu.AID
 
+	// InstanceAID, where it is set, is the AID of the instance that a fresh card
+	// has of the module; without it that is the module's AID.
+	InstanceAID func(card Card) apdu.AID
+
 	// Install makes a new instance with the application-specific parameters
 	// (the value of tag C9) of INSTALL [for install]; an [apdu.SW] as error
 	// is the answer to that command. It must not call [Card.Commit]: the
@@ -45,7 +49,8 @@ type Module struct {
 type Application interface {
 	// Select is called when SELECT by AID, or the opening of a channel,
 	// chooses the instance. It returns the state of this selection and the
-	// response data (the FCI). An [apdu.SW] as error refuses the selection.
+	// response data (the FCI). An [apdu.SW] as error refuses the selection, or
+	// where a selection comes with it, goes out as a warning about it.
 	Select() (s Selection, fci []byte, err error)
 
 	// Save is the persistent state, secrets in clear: the operating system
