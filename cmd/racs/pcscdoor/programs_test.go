@@ -12,6 +12,7 @@ import (
 	"github.com/cloud-of-se/tses/drivers/softse"
 	"github.com/cloud-of-se/tses/drivers/softse/applet"
 	"github.com/cloud-of-se/tses/drivers/softse/devinfo"
+	"github.com/cloud-of-se/tses/drivers/softse/openpgp"
 	"github.com/cloud-of-se/tses/drivers/softse/piv"
 	"github.com/cloud-of-se/tses/pcsclite/pcsctest"
 )
@@ -58,12 +59,22 @@ func TestYKMan(t *testing.T) {
 	pcsctest.YKMan(t, pcsctest.Target{Socket: d.Path(), Reader: "Yubico YubiKey CCID soft1"}, serial)
 }
 
+// gpg needs the user plane alone, its factory reset included.
+func TestOpenPGP(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("gpg makes RSA keys")
+	}
+	d, _ := openSoftSE(t, "Yubico YubiKey CCID ")
+	pcsctest.OpenPGP(t, pcsctest.Target{Socket: d.Path(), Reader: "Yubico YubiKey CCID soft1"})
+}
+
 // openSoftSE is the door to a software SE with the applications that a fresh
 // one has, for a credential of the user plane, and the SE's serial number in
 // decimal.
 func openSoftSE(t *testing.T, prefix string) (*Door, string) {
 	t.Helper()
-	se, err := softse.New(softse.Opts{Name: "soft1", Packages: []applet.Package{piv.Package(), devinfo.Package()}})
+	se, err := softse.New(softse.Opts{Name: "soft1", Packages: []applet.Package{piv.Package(), openpgp.Package(), devinfo.Package()}})
 	must(t, err)
 	_, err = se.PowerOn(t.Context())
 	must(t, err)
