@@ -6,7 +6,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -14,11 +13,11 @@ import (
 	"fmt"
 	"io/fs"
 	"math/big"
-	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
+
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 const (
@@ -30,14 +29,20 @@ const (
 	serverLife = 2 * 365 * 24 * time.Hour
 	renewAhead = 30 * 24 * time.Hour // a server certificate with less left is replaced
 	backdate   = time.Hour           // a client's clock may be behind
+
+	maxPEM = 1 << 20 // bytes of a file of certificates and keys
 )
 
-// Authority is the CA of one TSES, in its state directory.
+// Authority is the CA of one TSES, in its state directory. Its key may be kept
+// elsewhere: what has to be signed fails with [ErrNoKey] then.
 type Authority struct {
 	dir  string
 	cert *x509.Certificate
-	key  crypto.Signer
+	key  crypto.Signer // nil: elsewhere
 }
+
+// ErrNoKey says that something has to be signed by a CA whose key is not here.
+var ErrNoKey = errors.New("the CA's key is not here")
 
 // ErrNoAuthority says that a state directory holds no CA yet.
 var ErrNoAuthority = errors.New("no CA here yet")
@@ -65,7 +70,7 @@ func createAuthority(dir string, pathLen int) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("CA certificate: %w", err)
 	}
-	if err := writeFile(filepath.Join(dir, caFile), encodeCert(der), 0o644); err != nil {
+	if err := statefile.Write(filepath.Join(dir, caFile), encodeCert(der), 0o644); err != nil {
 		return nil, err
 	}
 	return OpenAuthority(dir)
@@ -75,7 +80,7 @@ func createAuthority(dir string, pathLen int) (*Authority, error) {
 // that is missing beside a key was lost, and its revocations with it.
 func authorityKey(dir string) (crypto.Signer, error) {
 	path := filepath.Join(dir, caKeyFile)
-	text, err := os.ReadFile(path)
+	text, err := statefile.Secret(maxPEM).Read(path)
 	switch {
 	case err == nil:
 		defer clear(text)
@@ -98,7 +103,7 @@ func authorityKey(dir string) (crypto.Signer, error) {
 		return nil, err
 	}
 	defer clear(text)
-	return key, writeFile(path, text, 0o600)
+	return key, statefile.Write(path, text, 0o600)
 }
 
 // selfSigned makes a CA certificate. Its subject is that of the key, so that
@@ -124,24 +129,60 @@ func selfSigned(key crypto.Signer, pathLen int) ([]byte, error) {
 }
 
 // OpenAuthority opens the CA of a state directory. It fails with
-// [ErrNoAuthority] where there is none.
+// [ErrNoAuthority] where there is none. The key that is made beside the
+// certificate may be kept elsewhere, see [Authority.TakeKey].
 func OpenAuthority(dir string) (*Authority, error) {
-	certPEM, err := os.ReadFile(filepath.Join(dir, caFile))
+	certPEM, err := statefile.Kept(maxPEM).Read(filepath.Join(dir, caFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", dir, ErrNoAuthority)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("CA certificate: %w", err)
 	}
-	keyPEM, err := os.ReadFile(filepath.Join(dir, caKeyFile))
+	cert, err := decodeCert(certPEM)
 	if err != nil {
-		return nil, fmt.Errorf("CA key: %w; restore it from a copy, or begin with a new state directory", err)
+		return nil, fmt.Errorf("CA certificate: %s: %w; restore it from a copy", filepath.Join(dir, caFile), err)
 	}
-	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	a := &Authority{dir: dir, cert: cert}
+	if err := a.takeKey(filepath.Join(dir, caKeyFile), statefile.Secret(maxPEM)); !errors.Is(err, fs.ErrNotExist) {
+		return a, err
+	}
+	return a, nil
+}
+
+// TakeKey reads the CA's key from a file elsewhere. That may be a link, and
+// nobody else may be able to read it.
+func (a *Authority) TakeKey(file string) error {
+	return a.takeKey(file, statefile.Secret(maxPEM).Linked())
+}
+
+func (a *Authority) takeKey(file string, rule statefile.Rule) error {
+	text, err := rule.Read(file)
 	if err != nil {
-		return nil, fmt.Errorf("CA in %s: %w", dir, err)
+		return fmt.Errorf("CA key: %w", err)
 	}
-	return &Authority{dir: dir, cert: pair.Leaf, key: pair.PrivateKey.(crypto.Signer)}, nil
+	defer clear(text)
+	key, err := decodeKey(text)
+	if err != nil {
+		return fmt.Errorf("CA key: %s: %w; restore it from a copy, or begin with a new state directory", file, err)
+	}
+	public, ok := a.cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !public.Equal(key.Public()) {
+		return fmt.Errorf("CA key: %s is not the private key of %s; restore it from a copy", file, a.CertificatePath())
+	}
+	a.key = key
+	return nil
+}
+
+// HasKey tells whether the CA can sign. [Authority.KeyPath] is where its key is
+// looked for.
+func (a *Authority) HasKey() bool { return a.key != nil }
+
+// KeyPath is the file of the CA's key, which may be elsewhere.
+func (a *Authority) KeyPath() string { return filepath.Join(a.dir, caKeyFile) }
+
+func (a *Authority) noKey() error {
+	return fmt.Errorf("%w: %s is not there; say with -ca-key FILE where it is kept", ErrNoKey, a.KeyPath())
 }
 
 // Certificate is the CA's own.
@@ -210,50 +251,13 @@ func (o Order) check() error {
 	return checkGlobs(o.SEs)
 }
 
-// ServerCertificate returns the server's certificate for the names (DNS names
-// and IP addresses). The one in the state directory is kept while it covers
-// them and has a month left; else a new one is made.
-func (a *Authority) ServerCertificate(names []string) (*tls.Certificate, error) {
-	if len(names) == 0 {
-		return nil, errors.New("server certificate: it needs a name that clients reach the server by")
-	}
-	path := filepath.Join(a.dir, serverFile)
-	if pair, err := tls.LoadX509KeyPair(path, path); err == nil && a.serves(pair.Leaf, names) {
-		return &pair, nil
-	}
-	tmpl := &x509.Certificate{
-		Subject:     pkix.Name{CommonName: "TSES " + names[0]},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	for _, name := range names {
-		if ip := net.ParseIP(name); ip != nil {
-			tmpl.IPAddresses = append(tmpl.IPAddresses, ip)
-		} else {
-			tmpl.DNSNames = append(tmpl.DNSNames, name)
-		}
-	}
-	_, both, err := a.sign(tmpl, serverLife)
-	if err != nil {
-		return nil, fmt.Errorf("server certificate: %w", err)
-	}
-	if err := writeFile(path, both, 0o600); err != nil {
-		return nil, err
-	}
-	pair, err := tls.X509KeyPair(both, both)
-	return &pair, err
-}
-
-// serves tells whether a server certificate of this CA is for all of the names
-// and will do for a while.
-func (a *Authority) serves(cert *x509.Certificate, names []string) bool {
-	covered := !slices.ContainsFunc(names, func(name string) bool { return cert.VerifyHostname(name) != nil })
-	return covered && cert.CheckSignatureFrom(a.cert) == nil && time.Until(cert.NotAfter) > renewAhead
-}
-
 // sign completes the template, whose validity begins now unless it says
 // otherwise, and returns the certificate, and it and its new
 // key as PEM.
 func (a *Authority) sign(tmpl *x509.Certificate, life time.Duration) (*x509.Certificate, []byte, error) {
+	if a.key == nil {
+		return nil, nil, a.noKey()
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err

@@ -18,6 +18,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // A box is a TSES whose owner's CA is elsewhere: with the person who made its
@@ -67,6 +69,9 @@ func (a *Authority) IssueBox(name string, more []string, old *BoxIdentity) (*Box
 	names, err := BoxNames(name, more)
 	if err != nil {
 		return nil, err
+	}
+	if a.key == nil {
+		return nil, fmt.Errorf("box %s: %w", name, a.noKey())
 	}
 	if a.cert.MaxPathLen < 1 {
 		return nil, fmt.Errorf("box %s: the CA in %s may not sign that of a box; begin a directory for an owner of boxes", name, a.dir)
@@ -228,7 +233,7 @@ func OpenBox(dir, state string) (*Box, error) {
 	if _, err := registry.Entries(); err != nil {
 		return nil, err
 	}
-	revoked, err := os.ReadFile(filepath.Join(dir, boxRevokedFile))
+	revoked, err := statefile.Kept(maxPEM).Read(filepath.Join(dir, boxRevokedFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -250,7 +255,7 @@ func readBox(dir, state string) (*Box, error) {
 	var files [4][]byte
 	for i, name := range []string{boxNameFile, boxOwnerFile, boxCAFile, boxKeyFile} {
 		var err error
-		if files[i], err = os.ReadFile(filepath.Join(dir, name)); err != nil {
+		if files[i], err = statefile.Kept(maxPEM).Read(filepath.Join(dir, name)); err != nil {
 			return nil, err
 		}
 	}
@@ -292,7 +297,7 @@ func (b *Box) Registry() *Registry { return b.ca.Registry() }
 // long as the box CA: the box's clock plays no part in it.
 func (b *Box) ServerCertificate() (*tls.Certificate, error) {
 	path := filepath.Join(b.ca.dir, serverFile)
-	pair, err := tls.LoadX509KeyPair(path, path)
+	pair, err := readPair(path)
 	if err != nil || checkServer(pair.Leaf, b.ca.cert, b.owner, b.names) != nil {
 		if pair, err = b.newServerCertificate(path); err != nil {
 			return nil, fmt.Errorf("server certificate: %w", err)
@@ -311,7 +316,7 @@ func (b *Box) newServerCertificate(path string) (tls.Certificate, error) {
 	if err := checkServer(leaf, b.ca.cert, b.owner, b.names); err != nil {
 		return tls.Certificate{}, fmt.Errorf("%s is not for the names in %s: %w; make the SD card again", boxCAFile, boxNameFile, err)
 	}
-	if err := writeFile(path, both, 0o600); err != nil {
+	if err := statefile.Write(path, both, 0o600); err != nil {
 		return tls.Certificate{}, err
 	}
 	return tls.X509KeyPair(both, both)

@@ -6,7 +6,7 @@ import (
 )
 
 // Serves tells whether the dates and the issuer of a server certificate will do.
-func Serves(a *Authority, cert *x509.Certificate) bool { return a.serves(cert, nil) }
+func Serves(a *Authority, cert *x509.Certificate) bool { return a.Lacks(cert, nil) == nil }
 
 // SetClock sets a gate's.
 func SetClock(g *Gate, now time.Time) { g.now = func() time.Time { return now } }

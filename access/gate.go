@@ -190,7 +190,7 @@ func (g *Gate) Watch(ctx context.Context, recheck func(), failed func(error)) {
 func (g *Gate) refresh() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	info, err := os.Stat(g.registry.path)
+	info, err := os.Lstat(g.registry.path)
 	if err == nil && g.seen != nil && os.SameFile(info, g.seen) &&
 		info.ModTime().Equal(g.seen.ModTime()) && info.Size() == g.seen.Size() {
 		return nil

@@ -2,21 +2,25 @@ package access
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 const registryFile = "credentials.json"
+
+// maxRegistry bounds the registry in bytes: some 60,000 credentials.
+const maxRegistry = 16 << 20
 
 // Entry is one credential in the registry.
 type Entry struct {
@@ -60,9 +64,9 @@ var ErrRegistry = errors.New("the registry of credentials cannot be read")
 // Entries reads the registry. One that is missing is an error: with it, all
 // revocations would be forgotten.
 func (r *Registry) Entries() ([]Entry, error) {
-	b, err := os.ReadFile(r.path)
+	b, err := statefile.Secret(maxRegistry).Read(r.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w; it says which credentials are revoked: restore it from a copy, or, if none was ever revoked, write [] into it", ErrRegistry, err)
+		return nil, fmt.Errorf("%w: %w; it says which credentials are revoked: restore it from a copy, or, if none was ever revoked, write [] into it, with mode 0600", ErrRegistry, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRegistry, err)
@@ -76,9 +80,6 @@ func (r *Registry) Entries() ([]Entry, error) {
 
 // lostSuffix ends the name that a registry gets that could not be read.
 const lostSuffix = ".lost"
-
-// maxLeft bounds what is read of it.
-const maxLeft = 4 << 20
 
 // RenewRegistry begins the registry of a box anew that cannot be read, for a box
 // that nobody can restore files on. Whose number stands anywhere in what is left
@@ -99,7 +100,7 @@ func RenewRegistry(state string) (refused int, err error) {
 	}
 	b, err := json.MarshalIndent(entries, "", "  ")
 	if err == nil {
-		err = writeFile(r.path, append(b, '\n'), 0o600)
+		err = statefile.Write(r.path, append(b, '\n'), 0o600)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("registry of credentials: begin anew: %w", err)
@@ -113,17 +114,13 @@ var serialInText = regexp.MustCompile(`[0-9A-Fa-f]{8,40}`)
 
 // serialsIn are the serial numbers in what is left of a registry.
 func serialsIn(path string) []string {
-	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() {
-		return nil
-	}
-	f, err := os.Open(path)
+	f, err := statefile.Left(0).Open(path)
 	if err != nil {
 		return nil
 	}
 	defer f.Close()
 	// What can be read before an error is better than nothing.
-	text, _ := io.ReadAll(io.LimitReader(f, maxLeft))
+	text, _ := io.ReadAll(io.LimitReader(f, maxRegistry))
 	var serials []string
 	for _, found := range serialInText.FindAllString(string(text), -1) {
 		serials = append(serials, NormalSerial(found))
@@ -226,19 +223,20 @@ func (r *Registry) create() error {
 	if _, err := os.Lstat(r.path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return writeFile(r.path, []byte("[]\n"), 0o600)
+	return statefile.Write(r.path, []byte("[]\n"), 0o600)
 }
+
+// registryWait bounds the wait for another process that changes the registry: who
+// has its lock writes one small file.
+const registryWait = 30 * time.Second
 
 // update changes the registry under a lock that other processes respect.
 func (r *Registry) update(change func([]Entry) ([]Entry, error)) error {
-	lock, err := os.OpenFile(r.path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := statefile.Lock(context.Background(), r.path+".lock", registryWait)
 	if err != nil {
-		return err
+		return fmt.Errorf("registry of credentials: %w", err)
 	}
 	defer lock.Close() // gives the lock free, even if the process dies before
-	if err := flock(lock); err != nil {
-		return fmt.Errorf("lock %s: %w", lock.Name(), err)
-	}
 	entries, err := r.Entries()
 	if err != nil {
 		return err
@@ -250,45 +248,8 @@ func (r *Registry) update(change func([]Entry) ([]Entry, error)) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(r.path, append(b, '\n'), 0o600)
-}
-
-// flock waits for the lock. Who has it writes one small file.
-func flock(f *os.File) error {
-	for {
-		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != syscall.EINTR {
-			return err
-		}
+	if b = append(b, '\n'); len(b) > maxRegistry {
+		return fmt.Errorf("registry of credentials: with another one %s would have more than the %d bytes that are read of it; take expired credentials out of it", r.path, maxRegistry)
 	}
-}
-
-// writeFile writes a file so that a power cut leaves the old or the new one.
-func writeFile(path string, b []byte, mode fs.FileMode) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	err = f.Chmod(mode)
-	if err == nil {
-		_, err = f.Write(b)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(f.Name()))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes what was renamed in a directory survive a power cut.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return statefile.Write(r.path, b, 0o600)
 }

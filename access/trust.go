@@ -6,10 +6,10 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"time"
+
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // Further is a CA, or several, that a TSES trusts besides its own. Its
@@ -123,7 +123,7 @@ const maxTrust = 1 << 20
 // be good to be trusted. Text between them is no matter; what else there is in
 // PEM is refused, a private key above all.
 func ReadCAs(path string) ([]*x509.Certificate, error) {
-	text, err := readBounded(path, maxTrust)
+	text, err := statefile.Given(maxTrust).Read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -157,19 +157,6 @@ func errCut(rest []byte) error {
 		return nil
 	}
 	return errors.New("something begins in it that does not end")
-}
-
-func readBounded(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(text)) > most {
-		err = fmt.Errorf("%s: more than %d bytes are no file of certificates", path, most)
-	}
-	return text, err
 }
 
 // checkCA tells why a certificate cannot be that of a CA to trust. One of version

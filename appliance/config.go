@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/cloud-of-se/tses/boards"
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // config is the configuration file. The package comment explains it.
@@ -107,13 +107,17 @@ func defaultConfig() config {
 	}
 }
 
+// maxConfig bounds the configuration in bytes. It may be a link that a person has
+// made, and is a file that not everybody can write.
+const maxConfig = 1 << 20
+
 // loadConfig reads a file over the defaults; without a name there are only these.
 func loadConfig(path string) (config, error) {
 	c := defaultConfig()
 	if path == "" {
 		return c, nil
 	}
-	text, err := os.ReadFile(path)
+	text, err := statefile.Given(maxConfig).Read(path)
 	if err != nil {
 		return c, fmt.Errorf("configuration: %w", err)
 	}

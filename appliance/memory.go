@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cloud-of-se/tses/grid"
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // memory is which SEs were there before an update. On trial they have to be
@@ -28,6 +28,9 @@ type memory struct {
 	names []string // that the configuration gives to SEs
 	found bool     // cards in readers are SEs too, whether it names them or not
 }
+
+// maxMemory bounds its file in bytes: a box has a few SEs.
+const maxMemory = 1 << 20
 
 // named are the SEIDs of a configuration, aliases included.
 func named(c config) []string {
@@ -86,23 +89,12 @@ func (m *memory) keep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.OpenFile(m.path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(append(text, '\n'))
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if err = errors.Join(err, tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), m.path)
+	return statefile.Write(m.path, append(text, '\n'), 0o600)
 }
 
 // read returns what was written down, nothing where nothing was.
 func (m *memory) read() ([]string, error) {
-	text, err := os.ReadFile(m.path)
+	text, err := statefile.Kept(maxMemory).Read(m.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

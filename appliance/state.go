@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,10 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/cloud-of-se/tses/access"
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // firstLife is how long the credentials of the first run are valid.
@@ -42,14 +43,18 @@ func openState(dir string) (a *access.Authority, lock *os.File, err error) {
 	return a, lock, nil
 }
 
-// lockState makes sure that one server at a time uses a state directory.
+// lockState makes sure that nobody else can change a state directory, and that
+// one server at a time uses it.
 func lockState(dir string) (*os.File, error) {
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
+	if err := statefile.CheckDir(dir); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("state directory %s is in use by another TSES; stop it, or use -state with another directory", dir), lock.Close())
+	lock, err := statefile.Lock(context.Background(), filepath.Join(dir, "lock"), 0)
+	switch {
+	case errors.Is(err, statefile.ErrLocked):
+		return nil, fmt.Errorf("state directory %s is in use by another TSES; stop it, or use -state with another directory", dir)
+	case err != nil:
+		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	return lock, nil
 }
@@ -101,15 +106,7 @@ func firstCredential(a *access.Authority, o access.Order, path string, known boo
 	if err := os.Link(part, path); err != nil {
 		return err
 	}
-	return errors.Join(os.Remove(part), syncDir(filepath.Dir(path)))
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return errors.Join(os.Remove(part), statefile.SyncDir(filepath.Dir(path)))
 }
 
 // issueFile issues a credential into a file of mode 0600 that must not be
@@ -123,7 +120,7 @@ func issueFile(a *access.Authority, o access.Order, path string) (*access.Creden
 		return nil, fmt.Errorf("credential %q: %w", o.Name, err)
 	}
 	// The name is on the disk before the registry has the credential.
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	if err := statefile.SyncDir(filepath.Dir(path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("credential %q: %w", o.Name, err), f.Close(), os.Remove(path))
 	}
 	c, pem, err := a.Issue(o)

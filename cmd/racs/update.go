@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloud-of-se/tses/internal/statefile"
 	"github.com/cloud-of-se/tses/update"
 	"github.com/cloud-of-se/tses/update/client"
 )
@@ -65,7 +66,10 @@ func (p *program) update(ctx context.Context, args []string) error {
 		}
 		return p.updateStatus(ctx, config)
 	}
-	file, err := os.Open(args[0])
+	file, err := statefile.Rule{Links: true}.Open(args[0]) // its header bounds it, and its owner has signed it
+	if errors.Is(err, statefile.ErrKind) {
+		return usageError(err.Error())
+	}
 	if err != nil {
 		return fileError(err)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/cloud-of-se/tses/gokrazy/internal/supervise"
 	"github.com/cloud-of-se/tses/gokrazy/internal/trial"
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // box is all that init looks after.
@@ -79,8 +80,11 @@ func (b *box) readBuild() {
 	b.log.Info("TSES", "version", build.Version, "made", build.Time.Format(time.RFC3339))
 }
 
+// maxConfig bounds a configuration in bytes.
+const maxConfig = 1 << 20
+
 func (b *box) readConfiguration() error {
-	text, err := os.ReadFile(sdcard.ConfigFile)
+	text, err := statefile.Given(maxConfig).Read(sdcard.ConfigFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -3,8 +3,9 @@ package sdcard
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"time"
+
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // Build is what the builder writes of itself on the card, in JSON.
@@ -16,7 +17,7 @@ type Build struct {
 // ReadBuild reads it.
 func ReadBuild(path string) (Build, error) {
 	var b Build
-	text, err := os.ReadFile(path)
+	text, err := statefile.Kept(maxTold).Read(path)
 	if err != nil {
 		return b, fmt.Errorf("build: %w", err)
 	}

@@ -3,8 +3,9 @@ package sdcard
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
+
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // ClockState is how far the clock of a box can be trusted.
@@ -32,7 +33,7 @@ var ErrClockState = errors.New("not a state of the clock")
 // ReadClockState reads what WriteClockState wrote. With an error it is
 // [ClockFloor]: less is judged then, and that is said.
 func ReadClockState(path string) (ClockState, error) {
-	text, err := os.ReadFile(path)
+	text, err := statefile.Kept(maxTold).Read(path)
 	if err != nil {
 		return ClockFloor, err
 	}

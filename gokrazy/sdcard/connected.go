@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // NetworkFile tells the TSES how the box is connected. It is replaced when that
@@ -47,7 +49,7 @@ var ErrConnected = errors.New("not a state of the network")
 
 // ReadConnected returns nil where the box is not connected.
 func ReadConnected(path string) (*Connected, error) {
-	text, err := os.ReadFile(path)
+	text, err := statefile.Kept(maxTold).Read(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil

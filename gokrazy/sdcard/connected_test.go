@@ -38,7 +38,7 @@ func TestConnected(t *testing.T) {
 		}
 	}
 	// Whoever reads sees the old file or the new one: something stands in the way.
-	if err := os.Mkdir(path+".tmp", 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(path+".tmp", "full"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := WriteConnected(path, &Connected{}); err == nil {

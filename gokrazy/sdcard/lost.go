@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/cloud-of-se/tses/gokrazy/internal/durable"
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // Loss is that a box has lost what it kept on /perm: keys and counters of its
@@ -61,10 +61,10 @@ func RecordLoss(dir string, l Loss) error {
 	}
 	text, err := json.Marshal(Loss{Time: l.Time.UTC(), Why: l.Why, SEs: l.SEs})
 	if err == nil {
-		err = durable.Mkdir(dir, 0o755)
+		err = statefile.Mkdir(dir, 0o755)
 	}
 	if err == nil {
-		err = durable.Write(filepath.Join(dir, LostFile), append(text, '\n'), 0o644)
+		err = statefile.Write(filepath.Join(dir, LostFile), append(text, '\n'), 0o644)
 	}
 	if err != nil {
 		return fmt.Errorf("record of the lost state: %w", err)
@@ -77,17 +77,14 @@ func RecordLoss(dir string, l Loss) error {
 // has no time.
 func ReadLoss(dir string) (*Loss, error) {
 	path := filepath.Join(dir, LostFile)
-	info, err := os.Lstat(path)
+	// The TSES or the first process has left it, and either may read it.
+	text, err := statefile.Left(maxLoss).Read(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("record of the lost state: %w", err)
-	case !info.Mode().IsRegular() || info.Size() > maxLoss: // a pipe would be waited for
+	case errors.Is(err, statefile.ErrKind) || errors.Is(err, statefile.ErrSize):
 		return &Loss{Why: "its record cannot be read either"}, nil
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
+	case err != nil:
 		return nil, fmt.Errorf("record of the lost state: %w", err)
 	}
 	l := new(Loss)
@@ -104,7 +101,7 @@ func RemoveLoss(dir string) error {
 		return nil
 	}
 	if err == nil {
-		err = durable.SyncDir(dir)
+		err = statefile.SyncDir(dir)
 	}
 	if err != nil {
 		return fmt.Errorf("record of the lost state: %w", err)

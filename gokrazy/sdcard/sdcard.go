@@ -7,6 +7,7 @@
 package sdcard
 
 import (
+	"github.com/cloud-of-se/tses/internal/statefile"
 	"os"
 	"path/filepath"
 )
@@ -47,14 +48,14 @@ const (
 	LabelUsed = "perm-in-use"
 )
 
+// maxTold bounds what the two processes tell each other in a file, in bytes.
+const maxTold = 16 << 10
+
 // replace replaces a file in [RunDir] as a whole, for whoever reads it at that
-// moment. It lasts until the next start, and is not synced.
+// moment. It lasts until the next start.
 func replace(path string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(path+".tmp", text, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(path+".tmp", path)
+	return statefile.Write(path, text, 0o644)
 }

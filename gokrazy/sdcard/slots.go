@@ -3,7 +3,8 @@ package sdcard
 import (
 	"encoding/json"
 	"fmt"
-	"os"
+
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // SlotsFile tells the TSES how the two root file systems stand. The first
@@ -36,7 +37,7 @@ func WriteSlots(path string, s Slots) error {
 // ReadSlots reads it.
 func ReadSlots(path string) (Slots, error) {
 	var s Slots
-	text, err := os.ReadFile(path)
+	text, err := statefile.Kept(maxTold).Read(path)
 	if err == nil {
 		err = json.Unmarshal(text, &s)
 	}

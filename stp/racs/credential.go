@@ -6,8 +6,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // maxPEM bounds a file of certificates and keys in bytes.
@@ -19,7 +19,8 @@ var ErrCredential = errors.New("unusable file")
 
 // LoadCredential reads an access credential: a PEM file with the certificate,
 // those of intermediate CAs behind it if there are any, and the private key in
-// clear (PKCS #8, SEC 1 or PKCS #1), in any order.
+// clear (PKCS #8, SEC 1 or PKCS #1), in any order. The file may be behind a link;
+// what is no file, such as a FIFO, or can be written by everybody is refused.
 func LoadCredential(file string) (tls.Certificate, error) {
 	blocks, err := readPEM(file)
 	if err != nil {
@@ -127,19 +128,14 @@ func CheckIssuer(credential tls.Certificate, cas []*x509.Certificate) error {
 }
 
 func readPEM(file string) ([]*pem.Block, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
+	data, err := statefile.Given(maxPEM).Read(file)
+	if errors.Is(err, statefile.ErrKind) || errors.Is(err, statefile.ErrSize) || errors.Is(err, statefile.ErrMode) {
+		return nil, fmt.Errorf("%w: %w", ErrCredential, err)
 	}
-	defer f.Close() // read only: closing it loses nothing
-	data, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
 	if err != nil {
 		return nil, err
 	}
 	defer clear(data)
-	if len(data) > maxPEM {
-		return nil, unusable(file, fmt.Sprintf("it is larger than %d bytes", maxPEM))
-	}
 	var blocks []*pem.Block
 	for {
 		var block *pem.Block

@@ -29,7 +29,7 @@ func TestLoadCredential(t *testing.T) {
 		{"another key", certPEM + keyPEMOf(t), "do not belong together"},
 		{"encrypted", certPEM + encrypted, "encrypted"},
 		{"broken", strings.Replace(certPEM, "MII", "AAA", 1) + keyPEM, "cannot be read"},
-		{"too large", strings.Repeat("x", 2<<20), "larger than"},
+		{"too large", strings.Repeat("x", 2<<20), "too large"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/cloud-of-se/tses/drivers/softse/internal/disk"
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // replace makes data the content of name: a power cut leaves the old file or
@@ -47,6 +48,16 @@ func writeAll(f disk.File, data []byte, at int64) error {
 		err = io.ErrShortWrite
 	}
 	return err
+}
+
+// open opens a file that is one; notOne is the error for anything else in its
+// place.
+func open(d disk.Disk, name string, write bool, notOne error) (disk.File, error) {
+	f, err := d.Open(name, write)
+	if errors.Is(err, statefile.ErrKind) {
+		return nil, fmt.Errorf("%w: %w", notOne, err)
+	}
+	return f, err
 }
 
 // readAll reads a whole file of at most limit bytes; tooLong is the error for

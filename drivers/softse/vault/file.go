@@ -158,7 +158,7 @@ func (f *File) load() ([]byte, error) {
 // read returns the state and its place in the chain, nil where there is no
 // file.
 func (f *File) read() (state []byte, l *link, err error) {
-	r, err := f.disk.Open(f.name(), false)
+	r, err := open(f.disk, f.name(), false, ErrDamaged)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	}

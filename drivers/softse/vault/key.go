@@ -96,7 +96,7 @@ func loadKey(d disk.Disk, name, path string) (k *SecretKey, err error) {
 }
 
 func readKey(d disk.Disk, name, path string) (k *SecretKey, err error) {
-	f, err := d.Open(name, false)
+	f, err := open(d, name, false, ErrKeyFile)
 	if err != nil {
 		return nil, err
 	}

@@ -169,7 +169,7 @@ func (l *ledger) decodePage(seid string, page []byte) (m mark, ok bool) {
 // find returns what the ledger knows of an SE; listed is false where it knows
 // nothing. Where there is no ledger the error matches fs.ErrNotExist.
 func (l *ledger) find(seid string) (p position, listed bool, err error) {
-	f, err := l.disk.Open(ledgerName, false)
+	f, err := open(l.disk, ledgerName, false, ErrLedger)
 	if err != nil {
 		return position{}, false, err
 	}
@@ -212,7 +212,7 @@ func (l *ledger) weigh(seid string, pages []byte) (position, error) {
 // record writes an SE's mark over one of its two pages and returns when it
 // will survive a power cut.
 func (l *ledger) record(seid string, page int, m mark) (err error) {
-	f, err := l.disk.Open(ledgerName, true)
+	f, err := open(l.disk, ledgerName, true, ErrLedger)
 	if err != nil {
 		return err
 	}
@@ -262,7 +262,7 @@ func lost(err error) bool {
 }
 
 func (l *ledger) readWhole() (names []string, pages []byte, err error) {
-	f, err := l.disk.Open(ledgerName, false)
+	f, err := open(l.disk, ledgerName, false, ErrLedger)
 	if err != nil {
 		return nil, nil, err
 	}

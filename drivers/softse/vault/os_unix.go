@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // lockPoll is how often a lock that another holds is tried again.
@@ -23,7 +25,10 @@ const lockPoll = 2 * time.Millisecond
 // process however that ends. The file stays: removing it would let a third
 // process lock a new one while the second waits for the old.
 func (d *osDisk) Lock(name string, exclusive bool, wait time.Duration) (io.Closer, error) {
-	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := d.open(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err == nil {
+		err = oneName(f)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +41,14 @@ func (d *osDisk) Lock(name string, exclusive bool, wait time.Duration) (io.Close
 		}
 	}
 	return f, nil
+}
+
+// oneName refuses a file that has others: it is written in place.
+func oneName(f *os.File) error {
+	if err := statefile.OneName(f); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return nil
 }
 
 func flock(f *os.File, exclusive bool, wait time.Duration) error {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/cloud-of-se/tses/drivers/softse/internal/disk"
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // osDisk is a directory of the operating system. It keeps the directory open,
@@ -77,7 +78,38 @@ func (d *osDisk) Open(name string, write bool) (disk.File, error) {
 	if write {
 		flag = os.O_RDWR
 	}
-	return wrap(d.root.OpenFile(name, flag, 0))
+	return wrap(d.open(name, flag, 0))
+}
+
+// open takes a file of ours and nothing else: what stands in its place is not
+// waited for, no link is followed, and nothing is done to a device by opening it.
+// How large it may be, and who may read it, its users say.
+func (d *osDisk) open(name string, flag int, mode fs.FileMode) (*os.File, error) {
+	path := filepath.Join(d.root.Name(), name)
+	rule := statefile.Rule{Ours: true}
+	before, err := d.root.Lstat(name)
+	if err == nil {
+		err = rule.Judge(path, before)
+	}
+	fresh := flag&os.O_CREATE != 0 && errors.Is(err, fs.ErrNotExist)
+	if err != nil && !fresh {
+		return nil, err
+	}
+	f, err := d.root.OpenFile(name, flag|statefile.NoWait, mode)
+	if err != nil {
+		return nil, err
+	}
+	after, err := f.Stat()
+	if err == nil {
+		err = rule.Judge(path, after)
+	}
+	if err == nil && !fresh && !os.SameFile(before, after) {
+		err = fmt.Errorf("%s: %w: it was replaced by a link while it was opened", path, statefile.ErrKind)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 func (d *osDisk) Create(name string) (disk.File, error) {

@@ -4,14 +4,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/cloud-of-se/tses/internal/statefile"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 )
 
 // buildsFile is when each version was first built for a box.
 const buildsFile = "builds.json"
+
+// maxRecord bounds a file of what an owner has of a box, in bytes.
+const maxRecord = 1 << 20
 
 // buildRecord is an entry of it.
 type buildRecord struct {
@@ -43,7 +45,7 @@ func checkAhead(path, what string, at, now time.Time) error {
 func (o *Owner) buildTime(b *Box, version string, now time.Time) (time.Time, error) {
 	path := o.boxPath(b.Name, buildsFile)
 	var known []buildRecord
-	text, err := os.ReadFile(path)
+	text, err := statefile.Kept(maxRecord).Read(path)
 	if err == nil {
 		err = json.Unmarshal(text, &known)
 	}
@@ -75,27 +77,8 @@ func (o *Owner) buildTime(b *Box, version string, now time.Time) (time.Time, err
 	if text, err = json.MarshalIndent(known[max(0, len(known)-maxBuilds):], "", "  "); err != nil {
 		return time.Time{}, err
 	}
-	if err := replaceFile(path, append(text, '\n')); err != nil {
+	if err := statefile.Write(path, append(text, '\n'), 0o600); err != nil {
 		return time.Time{}, fmt.Errorf("box %s: %w", b.Name, err)
 	}
 	return r.Time, nil
-}
-
-// replaceFile leaves the old file or the new one.
-func replaceFile(path string, text []byte) error {
-	part, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = part.Write(text)
-	if err == nil {
-		err = part.Sync()
-	}
-	if err = errors.Join(err, part.Close()); err == nil {
-		err = os.Rename(part.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(part.Name()))
-	}
-	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/cloud-of-se/tses/boards"
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // configuration is what of the TSES's configuration matters for the card.
@@ -69,7 +69,7 @@ func (b *build) readConfiguration(ctx context.Context) error {
 	if err := b.checkConfiguration(ctx, path); err != nil {
 		return err
 	}
-	text, err := os.ReadFile(path)
+	text, err := statefile.Given(maxRecord).Read(path)
 	if err != nil {
 		return err
 	}
@@ -129,14 +129,7 @@ func (b *build) trusted(dir string) error {
 		if !filepath.IsLocal(name) || filepath.ToSlash(filepath.Clean(name)) != name {
 			return fmt.Errorf("%s: give it relative to the configuration and below it; it goes on the card", name)
 		}
-		info, err := os.Stat(filepath.Join(dir, name))
-		if err != nil {
-			return err
-		}
-		if info.Size() > maxTrust {
-			return fmt.Errorf("%s: %d bytes are no file of certificates", name, info.Size())
-		}
-		text, err := os.ReadFile(filepath.Join(dir, name))
+		text, err := statefile.Given(maxTrust).Read(filepath.Join(dir, name))
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cloud-of-se/tses/access"
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // The files of an owner besides those of package access.
@@ -49,6 +50,9 @@ func OpenOwner(dir string) (o *Owner, made bool, err error) {
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("owner: %w", err)
+	}
+	if !a.HasKey() {
+		return nil, false, fmt.Errorf("owner: %w: a card has to be signed; put it back at %s while you make one", access.ErrNoKey, a.KeyPath())
 	}
 	o = &Owner{dir, a}
 	return o, made, o.issueAdmin()
@@ -89,7 +93,12 @@ func (o *Owner) issueAdmin() (err error) {
 			return fmt.Errorf("owner: administrator's credential: %w", err)
 		}
 	}
-	f, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if interrupted == nil { // half a credential, or something that nobody should write into
+		if err := os.Remove(part); err != nil {
+			return fmt.Errorf("owner: administrator's credential: %w", err)
+		}
+	}
+	f, err := os.OpenFile(part, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("owner: administrator's credential: %w", err)
 	}
@@ -169,7 +178,7 @@ func (o *Owner) boxPath(name, file string) string { return filepath.Join(o.Dir, 
 
 func (o *Owner) readBox(name string) (*Box, error) {
 	// The record is written last: without it, there is no box yet.
-	text, err := os.ReadFile(o.boxPath(name, boxFile))
+	text, err := statefile.Kept(maxRecord).Read(o.boxPath(name, boxFile))
 	if err != nil {
 		return nil, err
 	}
@@ -179,10 +188,10 @@ func (o *Owner) readBox(name string) (*Box, error) {
 	}
 	b := &Box{Name: name, Made: r.Made, BoxIdentity: &access.BoxIdentity{Names: r.Names}}
 	// A file that is lost is not taken for a box that was never made.
-	if b.CertPEM, err = os.ReadFile(o.boxPath(name, boxCertFile)); err != nil {
+	if b.CertPEM, err = statefile.Kept(maxRecord).Read(o.boxPath(name, boxCertFile)); err != nil {
 		return nil, fmt.Errorf("%v; restore it from a copy, or choose another name", err)
 	}
-	if b.KeyPEM, err = os.ReadFile(o.boxPath(name, boxKeyFile)); err != nil {
+	if b.KeyPEM, err = statefile.Secret(maxRecord).Read(o.boxPath(name, boxKeyFile)); err != nil {
 		return nil, fmt.Errorf("%v; restore it from a copy, or choose another name", err)
 	}
 	return b, nil
@@ -200,7 +209,7 @@ func (o *Owner) writeBox(b *Box) error {
 		name    string
 		content []byte
 	}{{boxKeyFile, b.KeyPEM}, {boxCertFile, b.CertPEM}, {boxFile, append(record, '\n')}} {
-		if err := os.WriteFile(o.boxPath(b.Name, f.name), f.content, 0o600); err != nil {
+		if err := statefile.Write(o.boxPath(b.Name, f.name), f.content, 0o600); err != nil {
 			return fmt.Errorf("box %s: %w", b.Name, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/cloud-of-se/tses/boards"
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // The firmware of a Wi-Fi chip is its maker's and comes with no Go module: it is
@@ -147,17 +148,14 @@ func (f *firmwareFiles) addRules() error {
 // add reads a file in the directory, whatever links lead to it.
 func (f *firmwareFiles) add(name, from string) error {
 	source := filepath.Join(f.dir, filepath.FromSlash(path.Dir(name)), from)
-	info, err := os.Stat(source)
-	if err != nil {
-		return err
-	}
-	if f.size += info.Size(); !info.Mode().IsRegular() || f.size > maxFirmware {
+	text, err := statefile.Rule{Max: maxFirmware, Links: true}.Read(source)
+	switch {
+	case errors.Is(err, statefile.ErrKind), errors.Is(err, statefile.ErrSize), f.size+int64(len(text)) > maxFirmware:
 		return fmt.Errorf("%s: not a file of a Wi-Fi chip's firmware, which has %d bytes in all at most", source, maxFirmware)
-	}
-	text, err := os.ReadFile(source)
-	if err != nil {
+	case err != nil:
 		return err
 	}
+	f.size += int64(len(text))
 	f.files[name] = text
 	return nil
 }

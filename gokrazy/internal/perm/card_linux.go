@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cloud-of-se/tses/gokrazy/internal/ext4"
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // permPartition is the number of /perm's partition, beside that of the root.
@@ -89,7 +90,7 @@ func (c Card) Unmount() error {
 // TryWrite implements [Volume].
 func (c Card) TryWrite() error {
 	// /perm itself is the first process's: nobody else can put this name there.
-	f, err := os.OpenFile(filepath.Join(c.Dir, ".try"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	f, err := statefile.Edit(filepath.Join(c.Dir, ".try"), 0, 0o600)
 	if err != nil {
 		return err
 	}

@@ -9,12 +9,15 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cloud-of-se/tses/gokrazy/internal/durable"
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // keptFile lists the files of the state directory that have to be there.
 const keptFile = "kept"
+
+// maxKept bounds it in bytes.
+const maxKept = 64 << 10
 
 // lasting are the files that are there for good once the TSES has made them.
 // Others come and go. Whether the state of each software SE is there the TSES
@@ -28,7 +31,7 @@ func missing(o Options) (why string, err error) {
 	} else if err != nil {
 		return "", err
 	}
-	kept, err := os.ReadFile(filepath.Join(o.Dir, keptFile))
+	kept, err := statefile.Kept(maxKept).Read(filepath.Join(o.Dir, keptFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
@@ -56,7 +59,7 @@ func Keep(o Options) error {
 		return err != nil
 	})
 	path := filepath.Join(o.Dir, keptFile)
-	text, err := os.ReadFile(path)
+	text, err := statefile.Kept(maxKept).Read(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -72,5 +75,5 @@ func Keep(o Options) error {
 	if slices.Equal(old, names) {
 		return nil
 	}
-	return durable.Write(path, []byte(strings.Join(names, "\n")+"\n"), 0o644)
+	return statefile.Write(path, []byte(strings.Join(names, "\n")+"\n"), 0o644)
 }

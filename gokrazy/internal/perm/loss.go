@@ -8,8 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/cloud-of-se/tses/gokrazy/internal/durable"
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // settle looks for a loss, records it, and makes sure of the state directory.
@@ -28,7 +28,7 @@ func settle(v Volume, o Options, why string) (*sdcard.Loss, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := durable.Mkdir(o.State, 0o700); err != nil {
+	if err := statefile.Mkdir(o.State, 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	if err := o.step(); err != nil {
@@ -132,17 +132,17 @@ func (o Options) accept(loss sdcard.Loss) error {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(os.Rename(o.State, aside), durable.SyncDir(o.Dir), o.step()); err != nil {
+		if err := errors.Join(os.Rename(o.State, aside), statefile.SyncDir(o.Dir), o.step()); err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(durable.Mkdir(o.State, 0o700), o.step()); err != nil {
+	if err := errors.Join(statefile.Mkdir(o.State, 0o700), o.step()); err != nil {
 		return err
 	}
 	path := filepath.Join(o.State, registryFile)
 	if registry := readRegistry(aside); registry != nil {
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-			if err := errors.Join(durable.Write(path, registry, 0o600), o.step()); err != nil {
+			if err := errors.Join(statefile.Write(path, registry, 0o600), o.step()); err != nil {
 				return err
 			}
 		}
@@ -150,7 +150,7 @@ func (o Options) accept(loss sdcard.Loss) error {
 	if err := os.Remove(filepath.Join(o.Dir, keptFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := errors.Join(durable.SyncDir(o.Dir), o.step()); err != nil {
+	if err := errors.Join(statefile.SyncDir(o.Dir), o.step()); err != nil {
 		return err
 	}
 	return errors.Join(sdcard.RemoveLoss(o.Loss), o.step())
@@ -161,18 +161,14 @@ func (o Options) accept(loss sdcard.Loss) error {
 const registryFile = "credentials.json"
 
 // maxRegistry bounds what is read of the TSES's files.
-const maxRegistry = 4 << 20
+const maxRegistry = 16 << 20
 
 // readRegistry reads the registry of credentials in a state directory, nil
 // where there is none of use. The directory is the TSES's: what is not a file
 // is not read.
 func readRegistry(state string) []byte {
 	path := filepath.Join(state, registryFile)
-	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > maxRegistry {
-		return nil
-	}
-	text, err := os.ReadFile(path)
+	text, err := statefile.Left(maxRegistry).Read(path)
 	var entries []struct {
 		Serial string `json:"serial"`
 	}

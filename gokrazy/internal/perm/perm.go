@@ -47,6 +47,7 @@ import (
 	"time"
 
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // Volume is /perm and what it is on. [Card] has the real one; tests bring
@@ -205,7 +206,7 @@ func inMemory(v Volume, o Options, cause error) (*sdcard.Loss, error) {
 		err = os.MkdirAll(o.State, 0o700)
 	}
 	if err == nil && registry != nil {
-		err = os.WriteFile(filepath.Join(o.State, registryFile), registry, 0o600)
+		err = statefile.Write(filepath.Join(o.State, registryFile), registry, 0o600)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Dir, errors.Join(cause, err))

@@ -7,12 +7,12 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 	"github.com/cloud-of-se/tses/gokrazy/slots"
+	"github.com/cloud-of-se/tses/internal/statefile"
 	"github.com/cloud-of-se/tses/update"
 )
 
@@ -52,8 +52,11 @@ func (o own) judge(r *slots.Record) (*update.Header, error) {
 	return h, h.CheckFor(o.runs)
 }
 
+// maxIdentity bounds a file of what the card says of the box, in bytes.
+const maxIdentity = 1 << 20
+
 func readOwner(path string) (*ecdsa.PublicKey, error) {
-	text, err := os.ReadFile(path)
+	text, err := statefile.Kept(maxIdentity).Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("the owner's certificate: %w", err)
 	}
@@ -73,7 +76,7 @@ func readOwner(path string) (*ecdsa.PublicKey, error) {
 }
 
 func readName(path string) (string, error) {
-	text, err := os.ReadFile(path)
+	text, err := statefile.Kept(maxIdentity).Read(path)
 	if err != nil {
 		return "", fmt.Errorf("the box's name: %w", err)
 	}
