@@ -17,6 +17,7 @@
 package grid
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -37,17 +38,18 @@ var ErrUnknown = errors.New("no such SEID")
 // InUseError says that an SE belongs to another session.
 type InUseError struct {
 	SEID   string
-	Holder string    // the name of the credential that holds it
+	Holder string    // the name of the credential that holds it; "" where that is not told
 	Since  time.Time // when it was powered on
 	Why    error     // why it stays the holder's when it is off; nil where it does not
 }
 
 // Error says who holds the SE and since when.
 func (e *InUseError) Error() string {
+	holder := cmp.Or(e.Holder, "another user")
 	if e.Why != nil {
-		return fmt.Sprintf("%s stays with %s since %s, because it keeps PIN states: %v", e.SEID, e.Holder, e.Since.UTC().Format(time.RFC3339), e.Why)
+		return fmt.Sprintf("%s stays with %s since %s, because it keeps PIN states: %v", e.SEID, holder, e.Since.UTC().Format(time.RFC3339), e.Why)
 	}
-	return fmt.Sprintf("%s is in use by %s since %s", e.SEID, e.Holder, e.Since.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("%s is in use by %s since %s", e.SEID, holder, e.Since.UTC().Format(time.RFC3339))
 }
 
 // Grid is the inventory. Its methods may be called at the same time.

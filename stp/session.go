@@ -89,8 +89,8 @@ func (s *Session) countSEs() {
 
 // PowerOn is [grid.Session.PowerOn], as far as the share of the credential goes.
 // A [*ShareError] says that it does not.
-func (s *Session) PowerOn(ctx context.Context, seid string) (atr []byte, already bool, err error) {
-	seid, err = s.canonical(seid)
+func (s *Session) PowerOn(ctx context.Context, asked string) (atr []byte, already bool, err error) {
+	seid, err := s.canonical(asked)
 	if err != nil {
 		return nil, false, err
 	}
@@ -105,12 +105,12 @@ func (s *Session) PowerOn(ctx context.Context, seid string) (atr []byte, already
 		s.guards[seid] = access.NewGuard(s.cred.Planes)
 		s.log.Info("power on", "seid", seid)
 	}
-	return atr, already, err
+	return atr, already, s.shown(asked, seid, err)
 }
 
 // PowerOff is [grid.Session.PowerOff].
-func (s *Session) PowerOff(seid string) error {
-	seid, err := s.canonical(seid)
+func (s *Session) PowerOff(asked string) error {
+	seid, err := s.canonical(asked)
 	if err != nil {
 		return err
 	}
@@ -121,12 +121,12 @@ func (s *Session) PowerOff(seid string) error {
 	if inUse := (*grid.InUseError)(nil); !errors.As(err, &inUse) {
 		delete(s.guards, seid)
 	}
-	return err
+	return s.shown(asked, seid, err)
 }
 
 // Reset is [grid.Session.Reset].
-func (s *Session) Reset(ctx context.Context, seid string, kind drivers.ResetKind) (atr []byte, err error) {
-	seid, err = s.canonical(seid)
+func (s *Session) Reset(ctx context.Context, asked string, kind drivers.ResetKind) (atr []byte, err error) {
+	seid, err := s.canonical(asked)
 	if err != nil {
 		return nil, err
 	}
@@ -136,21 +136,21 @@ func (s *Session) Reset(ctx context.Context, seid string, kind drivers.ResetKind
 	} else if guard != nil {
 		guard.NoteLost(apdu.Command{}) // it may have been reset, or not
 	}
-	return atr, err
+	return atr, s.shown(asked, seid, err)
 }
 
 // Transmit sends one command, which wire holds as it is to reach the SE, if
 // the credential may send it; else it fails with an [*access.Refusal]. An
 // answer that is not a response APDU is [drivers.ErrProtocol]. Other errors are
 // those of [grid.Session.Transmit].
-func (s *Session) Transmit(ctx context.Context, seid string, c apdu.Command, wire []byte) (apdu.Response, error) {
-	seid, err := s.canonical(seid)
+func (s *Session) Transmit(ctx context.Context, asked string, c apdu.Command, wire []byte) (apdu.Response, error) {
+	seid, err := s.canonical(asked)
 	if err != nil {
 		return apdu.Response{}, err
 	}
 	guard := s.guards[seid]
 	if guard == nil { // off, or another's: the grid says which
-		return apdu.Response{}, s.ses.Check(seid)
+		return apdu.Response{}, s.shown(asked, seid, s.ses.Check(seid))
 	}
 	if err := guard.Check(c); err != nil {
 		s.log.Warn("refused", "seid", seid, "err", err)
@@ -159,12 +159,12 @@ func (s *Session) Transmit(ctx context.Context, seid string, c apdu.Command, wir
 	answer, err := s.ses.Transmit(ctx, seid, wire)
 	if err != nil {
 		guard.NoteLost(c)
-		return apdu.Response{}, err
+		return apdu.Response{}, s.shown(asked, seid, err)
 	}
 	r, err := apdu.ParseResponse(answer)
 	if err != nil {
 		guard.NoteLost(c)
-		return apdu.Response{}, fmt.Errorf("%s: %w: %w: %w", seid, drivers.ErrProtocol, drivers.ErrOutcomeUnknown, err)
+		return apdu.Response{}, fmt.Errorf("%s: %w: %w: %w", asked, drivers.ErrProtocol, drivers.ErrOutcomeUnknown, err)
 	}
 	guard.Note(c, r)
 	return r, nil

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/apdu"
 	"github.com/cloud-of-se/tses/drivers"
 	"github.com/cloud-of-se/tses/grid"
+	"github.com/cloud-of-se/tses/internal/plain"
 	"github.com/cloud-of-se/tses/stp"
 	"github.com/cloud-of-se/tses/stp/racs"
 )
@@ -241,14 +243,9 @@ func isInUse(err error) bool {
 
 // printable makes one bounded line of a text.
 func printable(text string) string {
-	b := []byte(text)
-	if len(b) > tail/2 {
-		b = b[:tail/2]
+	text = plain.Text(strings.NewReplacer("\n", "; ", "\t", " ").Replace(text))
+	if len(text) > tail/2 {
+		text = strings.ToValidUTF8(text[:tail/2], "")
 	}
-	for i, c := range b {
-		if c < ' ' || c == 0x7F {
-			b[i] = ' '
-		}
-	}
-	return string(b)
+	return text
 }
