@@ -35,6 +35,8 @@ func TestVariants(t *testing.T) {
 		"NXP with a guard time":           {spi.NXPeSE, chipsim.Options{Family: chipsim.NXPeSE, BGT: 2 * time.Millisecond, Clock: 8e6}},
 		"NXP that needs time":             {spi.NXPeSE, chipsim.Options{Family: chipsim.NXPeSE, BWT: 5 * time.Second, Think: func([]byte) time.Duration { return 3 * time.Second }}},
 		"NXP that says nothing":           {spi.NXPeSE, chipsim.Options{Family: chipsim.NXPeSE, Parameters: []byte{}}},
+		"short S(IFS) alone":              {spi.GlobalPlatform, chipsim.Options{Family: chipsim.GP, ShortIFS: true}},
+		"NXP, short S(IFS) alone":         {spi.NXPeSE, chipsim.Options{Family: chipsim.NXPeSE, ShortIFS: true, IFSC: 1024, MaxIFSD: 1024}},
 		"Thales with TS":                  {spi.Thales, chipsim.Options{Family: chipsim.Thales, TS: true}},
 		"stale bytes":                     {spi.GlobalPlatform, chipsim.Options{Family: chipsim.GP, Stale: stale}},
 		"stale bytes, idle FF":            {spi.GlobalPlatform, chipsim.Options{Family: chipsim.GP, Stale: stale, IdleByte: 0xFF}},

@@ -33,6 +33,7 @@ type Options struct {
 	IFSC       int // the longest INF field that it takes
 	MaxIFSD    int // the longest INF field that it sends
 	Historical []byte
+	ShortIFS   bool          // it takes S(IFS) of one byte alone
 	LRC        bool          // an ST54 that says so
 	CRC        bool          // an NXP eSE that says so
 	BGT        time.Duration // of an NXP eSE: between blocks in opposite directions

@@ -125,11 +125,12 @@ func (c *Chip) takeIFS(b block) {
 	for _, v := range b.inf {
 		n = n<<8 | int(v)
 	}
-	if c.opts.Family.ifs == ifsBoth {
-		if n > c.opts.IFSC {
-			c.sayR(errOther)
-			return
-		}
+	both := c.opts.Family.ifs == ifsBoth
+	if both && n > c.opts.IFSC || c.opts.ShortIFS && len(b.inf) != 1 {
+		c.sayR(errOther)
+		return
+	}
+	if both {
 		p.ifsc = n
 	}
 	p.ifsTold = true

@@ -160,7 +160,7 @@ func (e *Engine) Resynch(ctx context.Context) error {
 
 // Announce tells the chip by S(IFS) the longest INF field that it may send, and
 // with [IFSBoth] that it will get. It does nothing where the chip takes that for
-// granted. With IFSBoth a chip that does not take it goes on with what it has.
+// granted. A chip that does not take a size that needs two bytes is told 254.
 func (e *Engine) Announce(ctx context.Context, ifsd int) error {
 	d := &e.cfg.Dialect
 	ifsd = min(ifsd, d.MaxINF)
@@ -169,8 +169,8 @@ func (e *Engine) Announce(ctx context.Context, ifsd int) error {
 	}
 	inf := ifsField(ifsd)
 	answer, err := e.Request(ctx, SIFS, inf)
-	if d.IFS == IFSBoth && errors.Is(err, errUnexpected) {
-		return nil
+	if errors.Is(err, errUnexpected) && ifsd > shortIFS {
+		return e.Announce(ctx, shortIFS)
 	}
 	if err != nil {
 		return fmt.Errorf("IFS: %w", err)
@@ -273,9 +273,12 @@ func classify(err error) error {
 	return fmt.Errorf("%w: %w", drivers.ErrProtocol, err)
 }
 
+// shortIFS is the largest size that one byte tells.
+const shortIFS = 254
+
 // ifsField encodes an information field size: 1 byte, or 2 for more than 254.
 func ifsField(n int) []byte {
-	if n > 254 {
+	if n > shortIFS {
 		return []byte{byte(n >> 8), byte(n)}
 	}
 	return []byte{byte(n)}
