@@ -1,6 +1,7 @@
 package driverstest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -41,6 +42,9 @@ type Probe struct {
 	// NoParse says that the answer to reset is not of ISO/IEC 7816-3, as with
 	// chips that give one of their own form.
 	NoParse bool
+
+	// ATR is the answer to reset; nil is any.
+	ATR []byte
 }
 
 // Exchange is a command with the answer that the SE must give.
@@ -165,6 +169,9 @@ func (c *conformance) goodATR(atr []byte) {
 	c.t.Helper()
 	if len(atr) == 0 {
 		c.t.Error("no answer to reset")
+	}
+	if want := c.probe.ATR; want != nil && !bytes.Equal(atr, want) {
+		c.t.Errorf("answer to reset %X, want %X", atr, want)
 	}
 	if c.probe.NoParse {
 		return

@@ -12,15 +12,17 @@ import (
 	"github.com/cloud-of-se/tses/drivers/i2c"
 )
 
-// dialects are the drivers' names with the chips that speak them.
+// dialects are the drivers' names with the chips that speak them, and their
+// answers to reset.
 var dialects = []struct {
 	name   string
 	family *chipsim.Family
+	atr    string
 }{
-	{i2c.GlobalPlatform, chipsim.GP},
-	{i2c.NXPGlobalPlatform, chipsim.NXPGP},
-	{i2c.UM11225, chipsim.SE050},
-	{i2c.IoSE, chipsim.IoSE},
+	{i2c.GlobalPlatform, chipsim.GP, "3B 84 01 543D3127 FA"},
+	{i2c.NXPGlobalPlatform, chipsim.NXPGP, "3B 84 01 543D3127 FA"},
+	{i2c.UM11225, chipsim.SE050, "3B 8A 01 4A434F5034204154504F 83"},
+	{i2c.IoSE, chipsim.IoSE, "3B 04 67726964"},
 }
 
 const addr = 0x48
@@ -60,7 +62,7 @@ func TestConformance(t *testing.T) {
 					se, chip := open(t, d.name, chipsim.Options{Family: d.family, Brain: card}, withReset)
 					t.Cleanup(func() { rightful(t, chip) })
 					return se
-				}, probe(d.name, &card))
+				}, probe(d.name, &card, d.atr))
 			})
 		}
 	}
@@ -75,13 +77,13 @@ func rightful(t *testing.T, chip *chipsim.Chip) {
 }
 
 // probe asks for commands of all cases, as long as the dialect takes.
-func probe(dialect string, card **driverstest.Scripted) driverstest.Probe {
+func probe(dialect string, card **driverstest.Scripted, atr string) driverstest.Probe {
 	ex := func(name, command, want string) driverstest.Exchange {
 		return driverstest.Exchange{Name: name, Command: unhex(command), Want: unhex(want)}
 	}
 	p := driverstest.Probe{
-		Bubble: true,
-		Slow:   unhex("80DD7530"), SlowTime: 30 * time.Second,
+		Bubble: true, ATR: unhex(atr),
+		Slow: unhex("80DD7530"), SlowTime: 30 * time.Second,
 		Executed: func() int64 { return (*card).Counts().Commands },
 		Exchanges: []driverstest.Exchange{
 			ex("case 1", "805A6A82", "6A82"),

@@ -13,16 +13,18 @@ import (
 	"github.com/cloud-of-se/tses/drivers/spi"
 )
 
-// dialects are the drivers' names with the chips that speak them.
+// dialects are the drivers' names with the chips that speak them, and their
+// answers to reset.
 var dialects = []struct {
 	name   string
 	family *chipsim.Family
+	atr    string
 }{
-	{spi.GlobalPlatform, chipsim.GP},
-	{spi.NXPGlobalPlatform, chipsim.NXPGP},
-	{spi.NXPeSE, chipsim.NXPeSE},
-	{spi.ST54, chipsim.ST54},
-	{spi.Thales, chipsim.Thales},
+	{spi.GlobalPlatform, chipsim.GP, "3B 84 01 543D3127 FA"},
+	{spi.NXPGlobalPlatform, chipsim.NXPGP, "3B 84 01 543D3127 FA"},
+	{spi.NXPeSE, chipsim.NXPeSE, "3B 80 01 81"},
+	{spi.ST54, chipsim.ST54, "3B 85 01 535435344A C8"},
+	{spi.Thales, chipsim.Thales, "3B 83 81 11 20 655345 40"},
 }
 
 // open makes a driver with a chip on a port.
@@ -58,7 +60,7 @@ func TestConformance(t *testing.T) {
 						se, chip := open(t, d.name, chipsim.Options{Family: d.family, Brain: card, IdleByte: idle}, withReset)
 						t.Cleanup(func() { rightful(t, chip) })
 						return se
-					}, probe(&card))
+					}, probe(&card, d.atr))
 				})
 			}
 		}
@@ -74,13 +76,13 @@ func rightful(t *testing.T, chip *chipsim.Chip) {
 }
 
 // probe asks for commands of all cases, the longest included.
-func probe(card **driverstest.Scripted) driverstest.Probe {
+func probe(card **driverstest.Scripted, atr string) driverstest.Probe {
 	ex := func(name, command, want string) driverstest.Exchange {
 		return driverstest.Exchange{Name: name, Command: unhex(command), Want: unhex(want)}
 	}
 	p := driverstest.Probe{
-		Bubble: true,
-		Slow:   unhex("80DD7530"), SlowTime: 30 * time.Second,
+		Bubble: true, ATR: unhex(atr),
+		Slow: unhex("80DD7530"), SlowTime: 30 * time.Second,
 		Executed: func() int64 { return (*card).Counts().Commands },
 		Exchanges: []driverstest.Exchange{
 			ex("case 1", "805A6A82", "6A82"),
