@@ -17,6 +17,9 @@ import (
 // childDir, where it is set, makes the test binary the process that is killed.
 const childDir = "TSES_VAULT_TEST_CHILD"
 
+// childInStep makes it wait for a line after each acknowledgement.
+const childInStep = "TSES_VAULT_TEST_STEP"
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		err := count(dir)
@@ -43,10 +46,14 @@ func count(dir string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		state, err = make([]byte, 3000), nil
 	}
+	steps := bufio.NewReader(os.Stdin)
 	for n := binary.BigEndian.Uint64(state) + 1; err == nil; n++ {
 		binary.BigEndian.PutUint64(state, n)
 		if err = f.Save(state); err == nil {
 			_, err = fmt.Println(n)
+		}
+		if err == nil && os.Getenv(childInStep) != "" {
+			_, err = steps.ReadString('\n')
 		}
 	}
 	return err
