@@ -9,4 +9,6 @@ import (
 func Serves(a *Authority, cert *x509.Certificate) bool { return a.Lacks(cert, nil) == nil }
 
 // SetClock sets a gate's.
-func SetClock(g *Gate, now time.Time) { g.now = func() time.Time { return now } }
+func SetClock(g *Gate, now time.Time) {
+	g.Clock = func() Clock { return Clock{Now: now, Proven: true} }
+}

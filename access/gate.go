@@ -33,10 +33,13 @@ const watchInterval = 250 * time.Millisecond
 // Gate lets credentials in, or not, by the CAs that are trusted, the rules and
 // the registry as it is now.
 type Gate struct {
+	// Clock is what is known of the time, asked for each credential. It is set
+	// before the first one comes; NewGate makes it [SystemClock].
+	Clock func() Clock
+
 	registry *Registry
 	trust    *Trust
 	policy   *Policy
-	now      func() time.Time
 	revoked  atomic.Pointer[revocations]
 
 	mu   sync.Mutex  // guards what follows
@@ -56,7 +59,7 @@ func NewGate(r *Registry, t *Trust, p *Policy) (*Gate, error) {
 	if p == nil {
 		p = new(Policy)
 	}
-	g := &Gate{registry: r, trust: t, policy: p, now: time.Now}
+	g := &Gate{registry: r, trust: t, policy: p, Clock: SystemClock}
 	g.revoked.Store(new(revocations))
 	if err := g.refresh(); err != nil {
 		return nil, err
@@ -145,7 +148,7 @@ func (g *Gate) Check(c *Credential) error {
 	switch {
 	case revoked.of(c.ID()):
 		return notAdmitted{fmt.Errorf("%v: %w", c, ErrRevoked)}
-	case g.now().After(c.NotAfter):
+	case g.Clock().Judges(c.Planes).After(c.NotAfter):
 		return notAdmitted{fmt.Errorf("%v: %w on %s, or a CA above it", c, ErrExpired, c.NotAfter.UTC().Format(time.RFC3339))}
 	}
 	for _, id := range c.Chain {

@@ -31,7 +31,7 @@ func TestConfined(t *testing.T) {
 	if err := os.Chown(state, sdcard.UID, sdcard.UID); err != nil {
 		t.Fatal(err)
 	}
-	if err := sdcard.WriteClockState(clock, sdcard.ClockFloor); err != nil {
+	if err := sdcard.WriteClock(clock, sdcard.Clock{State: sdcard.ClockFloor}); err != nil {
 		t.Fatal(err)
 	}
 	s, beats := startConfined(t, top, state, clock)
@@ -39,10 +39,10 @@ func TestConfined(t *testing.T) {
 	if _, err := c.ask("LIST"); err != nil {
 		t.Errorf("LIST: %v", err)
 	}
-	if _, err := s.log.await(regexp.MustCompile(`the dates of this certificate are not judged.*client=user`), bound); err != nil {
+	if _, err := s.log.await(regexp.MustCompile(`the clock is not set: of the dates`), bound); err != nil {
 		t.Error(err)
 	}
-	if err := sdcard.WriteClockState(clock, sdcard.ClockSet); err != nil {
+	if err := sdcard.WriteClock(clock, sdcard.Clock{State: sdcard.ClockSet}); err != nil {
 		t.Fatal(err)
 	}
 	s.mustOpen(t, "user")

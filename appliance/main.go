@@ -85,7 +85,8 @@
 //	address   = "192.168.1.20/24"   # default "dhcp"
 //	gateway   = "192.168.1.1"       # with an address
 //	dns       = ["192.168.1.1"]
-//	ntp       = ["pool.ntp.org"]    # asked before the servers that DHCP tells
+//	ntp       = ["192.168.1.2"]     # vouches for the time; default four public servers and
+//	                                # those that DHCP tells, two of which have to agree; [] is DHCP's alone
 //
 //	[network.wifi]                  # in the place of Ethernet: WPA2 with AES
 //	ssid       = "lab"

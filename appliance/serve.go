@@ -71,7 +71,10 @@ func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
 		return err
 	}
 	srv.TLS = stp.TLSConfig(certificate, srv.Gate, minVersion)
-	srv.Doubtful = newDoubt(log)
+	if clock := newBoxClock(log); clock != nil {
+		srv.Gate.Clock = clock.now
+		srv.Shown = newShower(f.state, self.Certificate(), clock, log).show
+	}
 	h := &heart{addr: ownAddress(ln.Addr()), cert: certificate, seids: g.SEIDs, log: log, chain: chainOf(self)}
 	srv.Own = h.own
 	looking, enough := context.WithCancel(ctx)

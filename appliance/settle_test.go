@@ -27,7 +27,7 @@ func TestSettled(t *testing.T) {
 	if err := os.Chown(state, sdcard.UID, sdcard.UID); err != nil {
 		t.Fatal(err)
 	}
-	if err := sdcard.WriteClockState(clock, sdcard.ClockSet); err != nil {
+	if err := sdcard.WriteClock(clock, sdcard.Clock{State: sdcard.ClockSet}); err != nil {
 		t.Fatal(err)
 	}
 	before := filters(t, "self")

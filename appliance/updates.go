@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/cloud-of-se/tses/gokrazy/sdcard"
 	"github.com/cloud-of-se/tses/gokrazy/slots"
@@ -59,31 +58,12 @@ func newUpdates(f flags, self identity, g *grid.Grid, log *slog.Logger) (*update
 	u.server = &server.Server{
 		Owner:   owner,
 		Running: update.Running{Box: b.Names()[0], Version: build.Version, Built: build.Time.Unix()},
-		Now:     now(log),
+		Now:     newBoxClock(slog.New(slog.DiscardHandler)).forUpdates,
 		Start:   strings.TrimSpace(string(start)),
 		Slots:   u.slots,
 		Prepare: u.memory.keep,
 	}
 	return u, nil
-}
-
-// now is what the clock says, zero while it is not known to be set. Elsewhere
-// than on an SD card it is taken to be.
-func now(log *slog.Logger) func() time.Time {
-	path, ok := os.LookupEnv(sdcard.ClockEnv)
-	if !ok {
-		return time.Now
-	}
-	return func() time.Time {
-		state, err := sdcard.ReadClockState(path)
-		if err != nil {
-			log.Warn("update: the state of the clock cannot be read; it is taken for not set", "err", err)
-		}
-		if state != sdcard.ClockSet {
-			return time.Time{}
-		}
-		return time.Now()
-	}
 }
 
 // slots tells how the card stands.

@@ -73,6 +73,15 @@
 //
 // where the time is that of what runs, as "racs update" shows it.
 //
+// Who forges the time (NTP is not authenticated): makes the box's clock wrong as
+// long as they are there. Users whose credentials have expired by it are not let
+// in meanwhile, and those whose have in truth may be. What stays behind is at most
+// half a year, where two servers that agree were forged, and nothing of one
+// answer; an administrator is let in by what has passed for certain, and with a
+// new credential always. Package gokrazy/internal/clock says how. A box from before
+// that which has saved a wrong time lets in a credential that outlives it, and
+// takes the update: appliance credential issue rescue -plane administrator -days 9000.
+//
 // Who gets the owner's directory: is the owner. Keep it as such a thing is
 // kept; it is needed to make cards and credentials, and never by a box.
 //

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/stp"
@@ -66,7 +67,7 @@ func TestOtherProtocolsNeedCredentials(t *testing.T) {
 // A clock that is not set changes nothing of the protocols.
 func TestProtocolByALPNInDoubt(t *testing.T) {
 	ts := stptest.Start(t, stptest.Options{
-		Handler: namer("racs"), Handlers: map[string]stp.Handler{"other/1": namer("other")}, Doubtful: func() bool { return true },
+		Handler: namer("racs"), Handlers: map[string]stp.Handler{"other/1": namer("other")}, Clock: func() access.Clock { return access.Clock{Now: time.Now(), Evidence: time.Unix(0, 0)} },
 	})
 	config := ts.TLS(ts.Credential("alice", access.User))
 	config.NextProtos = []string{"other/1"}

@@ -9,61 +9,84 @@ import (
 	"github.com/cloud-of-se/tses/internal/journal"
 )
 
-// judgeDates makes a configuration of [TLSConfig] judge the dates of client
-// certificates only as far as the clock can be trusted, for [Server.Doubtful].
+// dates judges the dates of client certificates as far as the clock can be
+// trusted. While it is proven, crypto/tls does.
 //
-// So a certificate that has expired by the clock has expired, and its holder is
-// not let in. One that is not valid yet by the clock may well be, and is taken;
-// whether one that has not expired by the clock has expired in truth cannot be
-// judged, and is not. Each of these is said in the log. When the clock has been
-// set, the gate's next look ends the sessions of those that had expired.
-func judgeDates(c *tls.Config, doubtful func() bool, lines *journal.Quota) {
+// While it is not, a certificate that has ended by the time that [access.Clock]
+// names for its planes has ended, and its holder is not let in. One that is not
+// valid yet may well be, and is taken; so is an administrator's that has ended by
+// the clock alone. Each of these is said in the log. When the clock has been
+// proven, the gate's next look ends the sessions of those that had expired.
+type dates struct {
+	clock func() access.Clock
+	roots *x509.CertPool
+	lines *journal.Quota
+}
+
+// judge makes a configuration of [TLSConfig] one that judges so.
+func (d *dates) judge(c *tls.Config) {
 	certain := c.VerifyConnection
 	lenient := c.Clone()
-	lenient.ClientAuth = tls.RequireAnyClientCert // verified by verifyLater
+	lenient.ClientAuth = tls.RequireAnyClientCert // verified by verify
 	lenient.VerifyConnection = func(cs tls.ConnectionState) error {
 		var err error
-		if cs.VerifiedChains, err = verifyLater(cs.PeerCertificates, c.ClientCAs, now(c)); err != nil {
+		if cs.VerifiedChains, err = d.verify(cs.PeerCertificates); err != nil {
 			return err
 		}
 		if err := certain(cs); err != nil {
 			return err
 		}
-		leaf := cs.PeerCertificates[0]
-		serial := access.SerialString(leaf)
-		lines.Logger(serial, "client", shownName(leaf.Subject.CommonName), "serial", serial).Warn("the clock is not set: the dates of this certificate are not judged",
-			"from", leaf.NotBefore.UTC().Format(time.RFC3339), "until", leaf.NotAfter.UTC().Format(time.RFC3339))
+		d.say(cs.PeerCertificates[0])
 		return nil
 	}
+	c.Time = func() time.Time { return d.clock().Now }
 	c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
-		if doubtful() {
+		if !d.clock().Proven {
 			return lenient, nil
 		}
 		return nil, nil
 	}
 }
 
-func now(c *tls.Config) time.Time {
-	if c.Time != nil {
-		return c.Time()
+// say writes down that a certificate is let in that the clock would not let in.
+func (d *dates) say(leaf *x509.Certificate) {
+	clock := d.clock()
+	if !clock.Now.Before(leaf.NotBefore) && !clock.Now.After(leaf.NotAfter) {
+		return
 	}
-	return time.Now()
+	serial := access.SerialString(leaf)
+	d.lines.Logger(serial, "client", shownName(leaf.Subject.CommonName), "serial", serial).Warn("the clock is not proven: the dates of this certificate are not judged by it",
+		"from", leaf.NotBefore.UTC().Format(time.RFC3339), "until", leaf.NotAfter.UTC().Format(time.RFC3339), "clock", clock.Now.UTC().Format(time.RFC3339))
 }
 
-// verifyLater verifies a chain as crypto/tls does, but at the earliest time
-// from now on at which all of it is valid.
-func verifyLater(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) ([][]*x509.Certificate, error) {
+// verified are the chains of a client that was let in, up to trusted CAs.
+func (d *dates) verified(cs tls.ConnectionState) ([][]*x509.Certificate, error) {
+	if len(cs.VerifiedChains) > 0 {
+		return cs.VerifiedChains, nil
+	}
+	return d.verify(cs.PeerCertificates) // the clock was not proven
+}
+
+// verify verifies a chain as crypto/tls does, but at the earliest time at which
+// all of it is valid, from the one on that judges the planes that it asks for.
+func (d *dates) verify(chain []*x509.Certificate) ([][]*x509.Certificate, error) {
+	// What it asks for is not what the gate gives; that judges once more.
+	var planes access.Plane
+	if c, err := access.FromCertificate(chain[0]); err == nil {
+		planes = c.Planes
+	}
+	at := d.clock().Judges(planes)
 	intermediates := x509.NewCertPool()
 	for i, cert := range chain {
-		if cert.NotBefore.After(now) {
-			now = cert.NotBefore
+		if cert.NotBefore.After(at) {
+			at = cert.NotBefore
 		}
 		if i > 0 {
 			intermediates.AddCert(cert)
 		}
 	}
 	chains, err := chain[0].Verify(x509.VerifyOptions{
-		Roots: roots, Intermediates: intermediates, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		Roots: d.roots, Intermediates: intermediates, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
 		return nil, &tls.CertificateVerificationError{UnverifiedCertificates: chain, Err: err}

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/stp"
 	"github.com/cloud-of-se/tses/stp/stptest"
 )
@@ -141,7 +142,7 @@ func longNamed(t *testing.T, ts *stptest.TSES) (ours, strangers tls.Certificate)
 func TestLongNames(t *testing.T) {
 	for _, doubtful := range []bool{false, true} {
 		log := new(gated)
-		ts := stptest.Start(t, stptest.Options{Handler: namer("racs"), Log: log, Doubtful: func() bool { return doubtful }, Limits: stp.Limits{HandshakeBytes: 1 << 20}})
+		ts := stptest.Start(t, stptest.Options{Handler: namer("racs"), Log: log, Clock: func() access.Clock { return access.Clock{Now: time.Now(), Proven: !doubtful} }, Limits: stp.Limits{HandshakeBytes: 1 << 20}})
 		ours, strangers := longNamed(t, ts)
 		for _, cert := range []tls.Certificate{ours, strangers} {
 			config := ts.TLS()

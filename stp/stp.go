@@ -12,6 +12,7 @@ package stp
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -57,20 +58,20 @@ type Server struct {
 	// what is not here does not get in.
 	Handlers map[string]Handler
 
-	// Doubtful tells, for each client, whether this machine's clock is not
-	// set: the real time is no earlier then, and that is all that is known.
-	// Dates of certificates are judged accordingly. nil: it is always set.
-	Doubtful func() bool
+	// Shown is given the certificate of every client that was let in. nil: nobody
+	// is.
+	Shown func(leaf *x509.Certificate)
 
 	// Own tells whether a connection from an address is the TSES's own, which
 	// looks whether it serves and has no credential. The log is silent on it.
 	// nil: there are none.
 	Own func(from net.Addr) bool
 
-	door     *door          // for who has shown no credential yet
-	shares   *shares        // of who has
-	notices  notices        // of limits that are reached
-	tls      *tls.Config    // TLS with the names of Handlers
+	door     *door       // for who has shown no credential yet
+	shares   *shares     // of who has
+	notices  notices     // of limits that are reached
+	tls      *tls.Config // TLS with the names of Handlers
+	dates    dates
 	lines    *journal.Quota // of lines about each credential
 	noise    quota          // of lines about who has shown no certificate
 	refusals quota          // of lines about who has shown one and was not let in
@@ -125,10 +126,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		s.tls = s.TLS.Clone()
 		s.tls.NextProtos = slices.Sorted(maps.Keys(s.Handlers))
 	}
-	if s.Doubtful != nil {
-		s.tls = s.tls.Clone()
-		judgeDates(s.tls, s.Doubtful, s.lines)
-	}
+	s.dates = dates{clock: s.Gate.Clock, roots: s.tls.ClientCAs, lines: s.lines}
+	s.tls = s.tls.Clone()
+	s.dates.judge(s.tls)
 	s.live = make(map[*Session]*living)
 	sessions, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
@@ -346,14 +346,15 @@ func (s *Server) shake(ctx context.Context, a *arrival, conn *tls.Conn) error {
 
 // admit reads the credential of a client whose handshake was good.
 func (s *Server) admit(cs tls.ConnectionState) (*access.Credential, error) {
-	chains := cs.VerifiedChains
-	if len(chains) == 0 { // the clock is not set, and judgeDates has verified it
-		var err error
-		if chains, err = verifyLater(cs.PeerCertificates, s.tls.ClientCAs, now(s.tls)); err != nil {
-			return nil, err
-		}
+	chains, err := s.dates.verified(cs)
+	if err != nil {
+		return nil, err
 	}
-	return s.Gate.Admit(chains)
+	cred, err := s.Gate.Admit(chains)
+	if err == nil && s.Shown != nil {
+		s.Shown(cs.PeerCertificates[0])
+	}
+	return cred, err
 }
 
 // logRefused writes down who was not let in, as far as the quotas go: anybody

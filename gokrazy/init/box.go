@@ -38,8 +38,11 @@ type box struct {
 	loss   *sdcard.Loss // of the state, that the owner has not accepted; nil: none
 	clock  *clock.Clock
 	daemon *supervise.Daemon
+	trying func() bool // tells whether an update is on trial still; nil: as it was at the start
 	busy   func() bool // tells of the boot partition being overwritten; nil: it never is
 	began  time.Time
+
+	lastShown string // what was wrong with what the TSES shows
 
 	restart chan string // why the box is to restart
 	running sync.WaitGroup
@@ -145,31 +148,6 @@ func (b *box) prepareStorage() error {
 	return nil
 }
 
-// clockFile keeps the last known time. It is not in the state directory, which
-// is the TSES's.
-const clockFile = "/perm/clock/time"
-
-func (b *box) startClock() error {
-	b.clock = &clock.Clock{
-		Built: b.build.Time, File: clockFile, Servers: b.config.Network.NTP, Log: b.log,
-		Changed: func(s clock.State) {
-			state := sdcard.ClockSet
-			if s == clock.Floor {
-				state = sdcard.ClockFloor
-			}
-			if err := sdcard.WriteClockState(sdcard.ClockFile, state); err != nil {
-				b.log.Error("the TSES does not hear of the clock", "err", err)
-			}
-		},
-		Synced: func(now time.Time) {
-			if err := setRTC(now); err != nil {
-				b.log.Warn("real-time clock", "err", err)
-			}
-		},
-	}
-	return b.clock.Start()
-}
-
 // maxFiles is how many files the TSES may have open: one for each session and
 // handshake of its limits, and room besides.
 const maxFiles = 1 << 16
@@ -197,6 +175,7 @@ func (b *box) keepState(ctx context.Context) {
 	report := asked("tses.report")
 	for pause := time.Second; ; {
 		if b.daemon.Healthy() {
+			b.lookAtShown()
 			if b.loss == nil { // what is there now is not what should be
 				if err := perm.Keep(b.permOptions()); err != nil {
 					b.log.Warn("permanent storage", "err", err)

@@ -34,7 +34,7 @@ func (b *box) runNetwork(ctx context.Context) {
 		if !s.Connected() {
 			return
 		}
-		if len(s.NTP) == 0 && len(b.config.Network.NTP) == 0 {
+		if len(s.NTP) == 0 && len(b.config.Network.NTP) == 0 && len(b.config.Network.OtherNTP()) == 0 {
 			b.log.Warn("no time server is known: DHCP names none, and neither does network.ntp in the configuration")
 		}
 		b.clock.Offer(texts(s.NTP))

@@ -29,6 +29,7 @@ func (b *box) prepareUpdates() *trial.Watch {
 		b.log.Error("update: this box takes none", "err", err)
 		return nil
 	}
+	b.trying = w.OnTrial
 	b.daemon.Env = append(b.daemon.Env, sdcard.SlotsEnv+"="+sdcard.SlotsFile)
 	return w
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 )
 
 // Network is the table [network] of the configuration. All keys are optional;
@@ -13,7 +14,7 @@ type Network struct {
 	Address   string   `toml:"address"`   // "dhcp" (the default) or "192.168.1.20/24"
 	Gateway   string   `toml:"gateway"`   // with an address: "192.168.1.1"
 	DNS       []string `toml:"dns"`       // addresses; with DHCP in the place of what the server says
-	NTP       []string `toml:"ntp"`       // names or addresses; before those that DHCP tells
+	NTP       []string `toml:"ntp"`       // names or addresses, which vouch for the time; default [Network.OtherNTP]
 	Wifi      Wifi     `toml:"wifi"`      // in the place of Ethernet
 }
 
@@ -28,6 +29,21 @@ var (
 
 // maxServers bounds how many DNS or NTP servers may be named.
 const maxServers = 8
+
+// publicNTP are four servers of four operators on two continents, which anybody may
+// ask: Cloudflare, the PTB in Germany, the NIST in the United States, Netnod in
+// Sweden.
+var publicNTP = []string{"time.cloudflare.com", "ptbtime1.ptb.de", "time.nist.gov", "ntp.se"}
+
+// OtherNTP are the time servers that are asked besides those of DHCP where the
+// configuration names none, two of which have to agree. With ntp = [] there are
+// none.
+func (n Network) OtherNTP() []string {
+	if n.NTP != nil {
+		return nil
+	}
+	return slices.Clone(publicNTP)
+}
 
 // Check tells what is wrong with the table, naming the key.
 func (n Network) Check() error {

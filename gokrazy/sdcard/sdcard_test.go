@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/BurntSushi/toml"
 )
 
 func TestNetworkCheck(t *testing.T) {
@@ -85,22 +87,25 @@ func TestWifiCheck(t *testing.T) {
 
 func TestClockState(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "run", "clock")
-	if s, err := ReadClockState(path); s != ClockFloor || !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("without a file: %v, %v", s, err)
+	if c, err := ReadClock(path); c.State != ClockFloor || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a file: %v, %v", c, err)
 	}
-	for _, want := range []ClockState{ClockFloor, ClockSet} {
-		if err := WriteClockState(path, want); err != nil {
+	at := time.Date(2026, 5, 1, 2, 3, 4, 0, time.UTC)
+	for _, want := range []Clock{{ClockFloor, at}, {ClockTold, at}, {ClockSet, at}, {ClockSet, time.Time{}}} {
+		if err := WriteClock(path, want); err != nil {
 			t.Fatal(err)
 		}
-		if s, err := ReadClockState(path); s != want || err != nil {
-			t.Errorf("got %v, %v; want %v", s, err, want)
+		if c, err := ReadClock(path); c != want || err != nil {
+			t.Errorf("got %v, %v; want %v", c, err, want)
 		}
 	}
-	if err := os.WriteFile(path, []byte("perfect"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if s, err := ReadClockState(path); s != ClockFloor || !errors.Is(err, ErrClockState) {
-		t.Errorf("garbage: %v, %v", s, err)
+	for _, text := range []string{"perfect", "set", "set now", "perfect 2026-05-01T02:03:04Z", ""} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := ReadClock(path); c != (Clock{State: ClockFloor}) || !errors.Is(err, ErrClockState) {
+			t.Errorf("%q: %v, %v", text, c, err)
+		}
 	}
 }
 
@@ -186,6 +191,23 @@ func TestReadBuild(t *testing.T) {
 		}
 		if b, err := ReadBuild(path); (err == nil) != ok || ok && b.Time.Year() != 2026 {
 			t.Errorf("%q: %+v, %v", text, b, err)
+		}
+	}
+}
+
+// A card asks several servers unless its configuration says which, or none.
+func TestOtherNTP(t *testing.T) {
+	all := Network{}.OtherNTP()
+	if len(all) < 3 || (Network{NTP: all}).Check() != nil {
+		t.Errorf("by default %q", all)
+	}
+	for _, text := range []string{`ntp = []`, `ntp = ["192.168.1.2"]`} {
+		var n Network
+		if _, err := toml.Decode(text, &n); err != nil {
+			t.Fatal(err)
+		}
+		if got := n.OtherNTP(); len(got) > 0 {
+			t.Errorf("beside %s: %q", text, got)
 		}
 	}
 }

@@ -30,9 +30,9 @@ type Options struct {
 	Handler    stp.Handler
 	Handlers   map[string]stp.Handler // by ALPN
 	Limits     stp.Limits
-	MinVersion uint16 // of TLS; 0 is 1.3
-	Doubtful   func() bool
-	Log        io.Writer // nil: nowhere
+	MinVersion uint16              // of TLS; 0 is 1.3
+	Clock      func() access.Clock // nil: the system's
+	Log        io.Writer           // nil: nowhere
 }
 
 // TSES is a running server.
@@ -58,6 +58,9 @@ func Start(t testing.TB, o Options) *TSES {
 	check(t, err)
 	gate, err := access.NewGate(authority.Registry(), trust, policy)
 	check(t, err)
+	if o.Clock != nil {
+		gate.Clock = o.Clock
+	}
 	g := grid.New()
 	for seid, se := range o.SEs {
 		check(t, g.Add(seid, se))
@@ -75,7 +78,7 @@ func Start(t testing.TB, o Options) *TSES {
 	check(t, err)
 	server := &stp.Server{
 		TLS:  stp.TLSConfig(func() (*tls.Certificate, error) { return cert, nil }, gate, o.MinVersion),
-		Gate: gate, Grid: g, Handler: o.Handler, Handlers: o.Handlers, Limits: o.Limits, Doubtful: o.Doubtful,
+		Gate: gate, Grid: g, Handler: o.Handler, Handlers: o.Handlers, Limits: o.Limits,
 		Log: slog.New(journal.NewHandler(o.Log)),
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,32 +1,62 @@
 //go:build unix
 
 // Package clock gives a machine without a real-time clock a time that it can
-// judge certificates by.
+// judge certificates by, and says how sure it is of it.
 //
-// The clock never starts before the later of two times: when the image was
-// built, and the last time that the machine is known to have had. It is set by
-// NTP as soon as a server answers, and the time is saved now and then and at
-// shutdown. [Clock.State] tells how far it can be trusted.
+// # What is known
 //
-// # What a server can do
+// Three things are told apart.
 //
-// NTP is not authenticated (RFC 5905 has means, which no server at hand uses),
-// and the servers that DHCP names are anybody's on the same wire. So no answer
-// sets the clock before the image was built, or more than [maxAge] behind that.
-// One that takes the clock back by more than [maxBack] behind the last known
-// time, or on by more than [maxForward] once it was synchronised, in one step or
-// in many, counts only from a server of the configuration, or when a second
-// server agrees. Each real step is in the log.
+// The evidence is a time that has passed for certain: the image was built, an
+// access credential began ([Clock.Evidence]), and the box has run since. Each is
+// signed by the owner or lived through; the saved evidence and the time that the
+// machine's monotonic clock counts from there on, less a thousandth for a crystal
+// that is too fast. Nothing takes the clock before it.
+//
+// The floor is the evidence, or what servers have vouched for where that is later:
+// one that the configuration names, or two that agree. It can be ahead of the
+// evidence by [maxAhead] at the most, however often and by whomever it is raised,
+// and servers that vouch for less take it back. The clock starts with the floor.
+//
+// The clock is what is judged by now. Every server may set it, to a time that is
+// not before the evidence. That is kept nowhere: the next start begins with the
+// floor again.
+//
+// So somebody who forges NTP (RFC 5905), which is not authenticated, or names
+// servers by DHCP, can make a clock wrong for as long as they are there. What they
+// leave behind is half a year at most, and what is left behind of one forged
+// answer is nothing.
+//
+// # How sure it is
+//
+// [Proven] is a clock that was vouched for at this start, within maxAhead of the
+// evidence. Single servers move it no more than a clock drifts. All others are
+// [Clock.State]s in which the time may be wrong in either direction, but for the
+// evidence; package access says what that is to an expiry.
+//
+// # What a wrong owner can do
+//
+// Evidence that the owner has dated into the future, by a clock that was wrong,
+// is believed, before all servers. A credential counts for two years ahead of the
+// evidence at most. The way back is a credential that the owner issues for longer,
+// and with it an older system that the owner permits (package update): it begins
+// the evidence anew.
+//
+// # Authenticated servers
+//
+// Network Time Security (RFC 8915) would make a server's answer evidence. It takes
+// AES-SIV-CMAC (RFC 5297), which neither Go's library nor golang.org/x/crypto has:
+// github.com/beevik/nts v0.2.1 brings it by two packages for which nobody has
+// answered since 2018, and this project takes cryptography from Go's own alone. It
+// takes public CAs on a card that trusts its owner alone today, whose certificates
+// have dates, to be judged by a clock that is not set yet. And it takes a TLS
+// client in the first process, with what certificates strangers send.
 package clock
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -36,36 +66,44 @@ import (
 	"github.com/beevik/ntp"
 )
 
-// State is how far the clock can be trusted.
+// State is how sure the machine is of its clock.
 type State int32
 
 const (
-	// Floor: the time is the latest that is known to have passed; the real
-	// one is later, nobody knows how much.
+	// Floor: nobody has told the time. The real one is most likely later.
 	Floor State = iota
 	// RTC: the time came from a real-time clock, and is not before the floor.
 	RTC
-	// Synchronised: the time came from an NTP server.
-	Synchronised
+	// Told: a server has told the time for which nobody vouches.
+	Told
+	// Proven: a server of the configuration has told it, or two that agree,
+	// within what the evidence lets be.
+	Proven
 )
 
 // String says the state in words.
 func (s State) String() string {
-	return [...]string{"not before this time, by an unknown span", "from the real-time clock", "synchronised by NTP"}[s]
+	return [...]string{"not before this time, by an unknown span", "from the real-time clock", "told by a server that nobody vouches for", "synchronised by NTP"}[s]
 }
 
 // Clock keeps the system's clock. Set the fields before use.
 type Clock struct {
-	Built   time.Time // when the image was built
-	File    string    // keeps the last known time
-	Servers []string  // NTP servers, tried in their order, before those of Offer
-	Log     *slog.Logger
+	Built time.Time // when the image was built
+	File  string    // keeps evidence and floor
+	// Trial tells whether this image may not run again: it does not make the saved
+	// evidence its own then. nil: it may.
+	Trial func() bool
+	// Servers are those of the configuration, which vouch for the time.
+	Servers []string
+	// Others are asked besides: two that agree vouch for it.
+	Others []string
+	Log    *slog.Logger
 
-	// Changed is told the state when the clock is started, and whenever it is
-	// another; nil: nobody.
-	Changed func(State)
-	// Synced is told the time each time that a server has confirmed or set it;
-	// nil: nobody.
+	// Changed is told the state, and what has passed for certain, when the clock
+	// is started, when it is another, and as time goes by; nil: nobody.
+	Changed func(s State, evidence time.Time)
+	// Synced is told a proven time each time that servers have confirmed or set
+	// it; nil: nobody.
 	Synced func(time.Time)
 
 	// For tests; nil means the system's.
@@ -73,19 +111,22 @@ type Clock struct {
 	Set   func(time.Time) error
 	Query func(ctx context.Context, server string) (offset time.Duration, err error)
 
+	write func(path string, text []byte) error // nil: durable
+
 	state atomic.Int32
+	wake  chan struct{}
+	once  sync.Once
 
-	mu      sync.Mutex
-	offered []string
-	known   bool // Offer was called
-	wake    chan struct{}
-
-	// Of Run.
-	lastKnown time.Time       // the latest time that was saved, or the floor
-	lastSave  time.Time       // by the monotonic clock, as anchored is
-	anchor    time.Time       // the time that single servers may not lead away from
-	anchored  time.Time       // when it was set
-	told      map[string]bool // servers whose time was refused, since one was taken
+	mu       sync.Mutex
+	offered  []string
+	known    bool // Offer was called
+	floor    floor
+	began    time.Time       // by the monotonic clock, as the others are
+	lastSave time.Time       // zero: not yet
+	kept     time.Time       // the evidence that is in the file
+	anchor   time.Time       // the time that single servers may not lead away from, zero: none
+	anchored time.Time       // when it was set
+	told     map[string]bool // what was said of servers since one was taken
 }
 
 // maxServers bounds how many servers of Offer are asked.
@@ -110,11 +151,7 @@ func (c *Clock) Offer(servers []string) {
 }
 
 func (c *Clock) woken() chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.wake == nil {
-		c.wake = make(chan struct{}, 1)
-	}
+	c.once.Do(func() { c.wake = make(chan struct{}, 1) })
 	return c.wake
 }
 
@@ -122,7 +159,7 @@ func (c *Clock) servers() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var all []string
-	for _, server := range slices.Concat(c.Servers, c.offered) {
+	for _, server := range slices.Concat(c.Servers, c.offered, c.Others) {
 		if !slices.Contains(all, server) { // one cannot agree with itself
 			all = append(all, server)
 		}
@@ -130,12 +167,12 @@ func (c *Clock) servers() []string {
 	return all
 }
 
-// become notes the state.
+// become notes the state, and tells it. c.mu is held.
 func (c *Clock) become(s State) {
-	if c.Changed != nil {
-		c.Changed(s)
-	}
 	c.state.Store(int32(s))
+	if c.Changed != nil {
+		c.Changed(s, c.floor.evidence(time.Now()))
+	}
 }
 
 // The times between two tries, and between two savings.
@@ -143,20 +180,29 @@ const (
 	firstRetry = 2 * time.Second
 	mostRetry  = 5 * time.Minute
 	resync     = 30 * time.Minute
+	firstSave  = time.Minute
 	saveEvery  = 10 * time.Minute
 )
 
 const (
-	// maxAge is how long behind its build an image is in use at the most. A
-	// forged time beyond every certificate would lock the owner out.
-	maxAge = 20 * 365 * 24 * time.Hour
-	// maxBack and maxForward are the steps that one server of DHCP's can make.
-	maxBack    = 24 * time.Hour
-	maxForward = 30 * 24 * time.Hour
+	day = 24 * time.Hour
+	// maxAge is how long behind its build an image is in use at the most.
+	maxAge = 20 * 365 * day
+	// maxAhead is how far ahead of the evidence servers are believed for good. A
+	// new credential of two years gets in whatever they have said.
+	maxAhead = 180 * day
+	// maxJump is how far ahead of the evidence a credential is believed: as long
+	// as one lives.
+	maxJump = 2 * 365 * day
+	// maxBack is how far behind the floor a server alone may take the clock.
+	maxBack = day
 	// agree is how near two servers have to be to agree.
 	agree = 10 * time.Second
 	// realStep is more than a clock drifts between two answers.
 	realStep = 5 * time.Second
+	// maxDrift, and a thousandth of the time since, is how far a server alone may
+	// take a proven clock.
+	maxDrift = time.Minute
 )
 
 // State tells how far the clock can be trusted now.
@@ -165,43 +211,40 @@ func (c *Clock) State() State { return State(c.state.Load()) }
 // Start raises the clock to the floor. A clock that is past it already was set
 // by a real-time clock.
 func (c *Clock) Start() error {
-	floor := c.Built
-	if saved, err := c.saved(); err == nil && saved.After(floor) && !saved.After(c.Built.Add(maxAge)) {
-		floor = saved
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		c.Log.Warn("clock: the last known time cannot be read, the image's is used", "err", err)
-	}
-	c.lastKnown = floor
-	now := c.now()
-	if !now.Before(floor) && !now.After(c.Built.Add(maxAge)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.began = time.Now()
+	c.load()
+	start, now := c.floor.time(c.began), c.now()
+	if !now.Before(start) && !now.After(c.Built.Add(maxAge)) {
 		c.become(RTC)
-		c.Log.Info("clock", "time", now.UTC().Format(time.RFC3339), "state", RTC.String())
+		c.Log.Info("clock", "time", stamp(now), "state", RTC.String(), "evidence", stamp(c.floor.proved))
 		return nil
 	}
-	if err := c.set(floor); err != nil {
-		return fmt.Errorf("clock: set to %v: %w", floor, err)
+	if err := c.set(start); err != nil {
+		return fmt.Errorf("clock: set to %v: %w", start, err)
 	}
 	c.become(Floor)
 	c.Log.Warn("clock: this machine has lost the time; certificates are judged by the last known one until NTP answers",
-		"was", now.UTC().Format(time.RFC3339), "time", floor.UTC().Format(time.RFC3339))
+		"was", stamp(now), "time", stamp(start), "evidence", stamp(c.floor.proved))
 	return nil
 }
 
-// Run sets the clock by NTP again and again, and saves the time, until the
+// Run sets the clock by NTP again and again, and saves what is known, until the
 // context is done.
 func (c *Clock) Run(ctx context.Context) {
-	save := time.NewTicker(saveEvery)
+	save := time.NewTicker(firstSave)
 	defer save.Stop()
 	retry := firstRetry
 	for next := time.After(0); ; {
 		select {
 		case <-ctx.Done():
+			c.mu.Lock()
 			c.save()
+			c.mu.Unlock()
 			return
 		case <-save.C:
-			if time.Since(c.lastSave) >= saveEvery {
-				c.save()
-			}
+			c.saveInTime()
 		case <-c.woken():
 			retry = firstRetry
 			next = time.After(0)
@@ -217,144 +260,55 @@ func (c *Clock) Run(ctx context.Context) {
 	}
 }
 
-// answer is a server's.
-type answer struct {
-	server string
-	offset time.Duration
-}
-
-// synchronise asks the servers in their order until one answers whose time can
-// be taken.
-func (c *Clock) synchronise(ctx context.Context) bool {
-	var doubtful []answer
-	for _, server := range c.servers() {
-		ask, cancel := context.WithTimeout(ctx, 5*time.Second)
-		offset, err := c.query(ask, server)
-		cancel()
-		a, trusted := answer{server, offset}, slices.Contains(c.Servers, server)
-		if err == nil {
-			err = c.judge(a, trusted)
-		}
-		if errors.Is(err, errDoubtful) {
-			if slices.ContainsFunc(doubtful, func(other answer) bool { return (other.offset - offset).Abs() <= agree }) {
-				trusted, err = true, nil
-			}
-			doubtful = append(doubtful, a)
-		}
-		if err == nil {
-			err = c.step(a, trusted)
-		}
-		if err == nil {
-			return true
-		}
-		if errors.Is(err, errDoubtful) || errors.Is(err, errImpossible) {
-			c.tell(server, err)
-		} else {
-			c.Log.Debug("clock: no time", "server", server, "err", err)
-		}
-	}
-	return false
-}
-
-// The reasons for which a server's time is not taken.
-var (
-	errImpossible = errors.New("no time that this image can see")
-	errDoubtful   = errors.New("too far from what is known for one server that the configuration does not name")
-)
-
-// judge tells why a server's time is not to be taken from it alone. One that is
-// trusted has to stay in what this image can see.
-func (c *Clock) judge(a answer, trusted bool) error {
-	t := c.now().Add(a.offset)
-	switch {
-	case t.Before(c.Built):
-		return fmt.Errorf("%w: the image was built at %s; if the server is wrong, name another in network.ntp", errImpossible, c.Built.UTC().Format(time.RFC3339))
-	case t.After(c.Built.Add(maxAge)):
-		return fmt.Errorf("%w: the image was built at %s, more than 20 years before; name another server in network.ntp, or make a new card", errImpossible, c.Built.UTC().Format(time.RFC3339))
-	case trusted:
-		return nil
-	case t.Before(c.lastKnown.Add(-maxBack)), c.State() == Synchronised && t.Sub(c.anchor.Add(time.Since(c.anchored))) > maxForward:
-		return fmt.Errorf("%w: the last known time is %s; if the server is right, name it in network.ntp", errDoubtful, c.lastKnown.UTC().Format(time.RFC3339))
-	}
-	return nil
-}
-
-// maxTold bounds for how many servers it is remembered that they were told of.
-const maxTold = 64
-
-// tell writes down that a server's time was refused, once until another is
-// taken.
-func (c *Clock) tell(server string, err error) {
-	if c.told[server] || len(c.told) >= maxTold {
-		return
-	}
-	if c.told == nil {
-		c.told = make(map[string]bool)
-	}
-	c.told[server] = true
-	c.Log.Warn("clock: the time of a server is not taken", "server", server, "err", err)
-}
-
-// step sets the clock by a server's answer.
-func (c *Clock) step(a answer, trusted bool) error {
-	was := c.now()
-	t := was.Add(a.offset)
-	if err := c.set(t); err != nil {
-		return err
-	}
-	first, real := c.State() != Synchronised, a.offset.Abs() >= realStep
-	switch {
-	case real:
-		c.Log.Warn("clock", "time", t.UTC().Format(time.RFC3339), "state", Synchronised.String(), "server", a.server, "step", a.offset, "was", was.UTC().Format(time.RFC3339))
-	case first:
-		c.Log.Info("clock", "time", t.UTC().Format(time.RFC3339), "state", Synchronised.String(), "server", a.server, "step", a.offset)
-	}
-	if first || trusted {
-		c.anchor, c.anchored = t, time.Now()
-	}
-	if trusted && t.Before(c.lastKnown) {
-		c.lastKnown = t
-	}
-	if first {
-		c.become(Synchronised)
-	}
-	clear(c.told)
-	if c.Synced != nil {
-		c.Synced(t)
-	}
-	if real || time.Since(c.lastSave) >= saveEvery {
+// saveInTime saves when it is time to: soon behind the start, for boxes that are
+// switched off soon, then every 10 minutes.
+func (c *Clock) saveInTime() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lastSave.IsZero() || time.Since(c.lastSave) >= min(saveEvery, time.Since(c.began)/2) {
 		c.save()
 	}
-	return nil
 }
 
-func (c *Clock) saved() (time.Time, error) {
-	b, err := os.ReadFile(c.File)
-	if err != nil {
-		return time.Time{}, err
+// Evidence tells of a time that has passed for certain, since the owner has signed
+// something at that time or later: what is said in words. The caller has verified
+// that.
+func (c *Clock) Evidence(t time.Time, what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := time.Now()
+	has := c.floor.evidence(at)
+	if !t.After(has) {
+		if t.After(c.kept) {
+			c.save() // what was lived through is known to have passed, too
+		}
+		return
 	}
-	return time.Parse(time.RFC3339, string(b))
+	if t.After(has.Add(maxJump)) || t.After(c.Built.Add(maxAge)) {
+		c.tell(what, fmt.Errorf("%w: it is dated %s, years behind %s, which has passed; an update shows that it is right", errOwner, stamp(t), stamp(has)))
+		return
+	}
+	c.floor.prove(t, at)
+	if now := c.now(); now.Before(t) {
+		c.contradicted(t, now, what)
+	} else {
+		c.Log.Info("clock: a time that has passed", "time", stamp(t), "by", what)
+	}
+	c.save()
 }
 
-// save writes the time down. That it fails costs some minutes after the next
-// start, no more.
-func (c *Clock) save() {
-	tmp, now := c.File+".tmp", c.now()
-	if now.Before(c.lastKnown) {
-		now = c.lastKnown // a single server has taken the clock back a little
+// contradicted sets a clock on that was behind the evidence, whoever had set it.
+func (c *Clock) contradicted(t, was time.Time, what string) {
+	c.Log.Warn("clock", "time", stamp(t), "state", c.State().String(), "by", what, "step", t.Sub(was), "was", stamp(was))
+	if err := c.set(t); err != nil {
+		c.Log.Error("clock", "err", err)
 	}
-	c.lastKnown, c.lastSave = now, time.Now()
-	err := os.MkdirAll(filepath.Dir(c.File), 0o755)
-	if err == nil {
-		err = os.WriteFile(tmp, []byte(now.UTC().Format(time.RFC3339)), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(tmp, c.File)
-	}
-	if err != nil {
-		c.Log.Warn("clock: the time cannot be saved", "err", err)
+	if c.State() == Proven && t.Sub(was) > maxDrift {
+		c.state.Store(int32(Told)) // what servers have vouched for was wrong
 	}
 }
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func (c *Clock) now() time.Time {
 	if c.Now != nil {
@@ -375,7 +329,7 @@ func (c *Clock) query(ctx context.Context, server string) (time.Duration, error)
 	if c.Query != nil {
 		return c.Query(ctx, server)
 	}
-	timeout := 5 * time.Second
+	timeout := askTime
 	if end, ok := ctx.Deadline(); ok {
 		timeout = time.Until(end)
 	}

@@ -5,12 +5,14 @@ package clock
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,37 +44,65 @@ func (m *machine) near(want time.Time) bool {
 	return d > -time.Second && d < time.Second
 }
 
+// save writes the file of an earlier start.
+func (m *machine) saveText(t *testing.T, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(m.File), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(m.File, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func saved(t *testing.T, s savedFloor) string {
+	t.Helper()
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 func TestStart(t *testing.T) {
-	later, garbage := built.Add(48*time.Hour), "not a time"
+	later := built.Add(48 * time.Hour)
 	tests := []struct {
 		name   string
 		starts time.Time
 		saved  string
 		want   time.Time
+		proved time.Time
 		state  State
 	}{
-		{"1970, nothing saved", time.Unix(0, 0), "", built, Floor},
-		{"1970, a time saved", time.Unix(0, 0), later.Format(time.RFC3339), later, Floor},
-		{"1970, an older time saved", time.Unix(0, 0), built.Add(-time.Hour).Format(time.RFC3339), built, Floor},
-		{"1970, garbage saved", time.Unix(0, 0), garbage, built, Floor},
-		{"a real-time clock", later, "", later, RTC},
-		{"a real-time clock gone mad", built.Add(maxAge + time.Hour), "", built, Floor},
-		{"1970, a time saved that cannot be", time.Unix(0, 0), built.Add(maxAge + time.Hour).Format(time.RFC3339), built, Floor},
-		{"a real-time clock that is behind", later.Add(-time.Hour), later.Format(time.RFC3339), later, Floor},
+		{"1970, nothing saved", time.Unix(0, 0), "", built, built, Floor},
+		{"1970, a time saved", time.Unix(0, 0), saved(t, savedFloor{Built: built, Evidence: later}), later, later, Floor},
+		{"1970, an older time saved", time.Unix(0, 0), saved(t, savedFloor{Built: built, Evidence: built.Add(-time.Hour)}), built, built, Floor},
+		{"1970, an older image's", time.Unix(0, 0), saved(t, savedFloor{Built: built.Add(-day), Evidence: later}), later, later, Floor},
+		{"1970, a newer image's", time.Unix(0, 0), saved(t, savedFloor{Built: built.Add(time.Second), Evidence: later}), built, built, Floor},
+		{"1970, witnessed", time.Unix(0, 0), saved(t, savedFloor{Built: built, Evidence: later, Witnessed: later.Add(day)}), later.Add(day), later, Floor},
+		{"1970, witnessed too much", time.Unix(0, 0), saved(t, savedFloor{Built: built, Evidence: later, Witnessed: later.Add(19 * 365 * day)}), later.Add(maxAhead), later, Floor},
+		{"1970, witnessed too little", time.Unix(0, 0), saved(t, savedFloor{Built: built, Evidence: later, Witnessed: built}), later, later, Floor},
+		{"1970, garbage saved", time.Unix(0, 0), "not a time", built, built, Floor},
+		{"1970, nothing in it", time.Unix(0, 0), "{}", built, built, Floor},
+		{"1970, what an older box saved", time.Unix(0, 0), built.Add(19 * 365 * day).Format(time.RFC3339), built, built, Floor},
+		{"a real-time clock", later, "", later, built, RTC},
+		{"a real-time clock gone mad", built.Add(maxAge + time.Hour), "", built, built, Floor},
+		{"1970, a time saved that cannot be", time.Unix(0, 0), saved(t, savedFloor{Built: built, Evidence: built.Add(maxAge + time.Hour)}), built, built, Floor},
+		{"a real-time clock that is behind", later.Add(-time.Hour), saved(t, savedFloor{Built: built, Evidence: later}), later, later, Floor},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newMachine(t, tt.starts)
 			if tt.saved != "" {
-				if err := os.MkdirAll(filepath.Dir(m.File), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(m.File, []byte(tt.saved), 0o644); err != nil {
-					t.Fatal(err)
-				}
+				m.saveText(t, tt.saved)
 			}
 			var told []State
-			m.Changed = func(s State) { told = append(told, s) }
+			m.Changed = func(s State, e time.Time) {
+				told = append(told, s)
+				if e.Sub(tt.proved).Abs() > time.Second {
+					t.Errorf("evidence %v, want %v", e, tt.proved)
+				}
+			}
 			if err := m.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -95,19 +125,19 @@ func TestRun(t *testing.T) {
 		if err := m.Start(); err != nil {
 			t.Fatal(err)
 		}
-		real := built.Add(100 * 24 * time.Hour)
-		asked := make(map[string]int)
+		real := built.Add(100 * day)
+		var asked [4]atomic.Int32
 		m.Servers = []string{"down", "liar", "far", "good"}
 		up := time.Now().Add(20 * time.Second) // there is no network before
 		m.Query = func(ctx context.Context, server string) (time.Duration, error) {
-			asked[server]++
+			asked[slices.Index(m.Servers, server)].Add(1)
 			switch {
 			case server == "down" || time.Now().Before(up):
 				return 0, errors.New("no answer")
 			case server == "liar":
 				return time.Unix(0, 0).Sub(m.now()), nil
 			case server == "far":
-				return 100 * 365 * 24 * time.Hour, nil
+				return 100 * 365 * day, nil
 			}
 			return real.Sub(m.now()), nil
 		}
@@ -115,20 +145,21 @@ func TestRun(t *testing.T) {
 		done := make(chan struct{})
 		go func() { defer close(done); m.Run(ctx) }()
 		time.Sleep(15 * time.Second)
-		if m.State() != Floor {
-			t.Errorf("without a server: %v", m.State())
+		if m.State() != Floor || strings.Count(m.log.String(), errNobody.Error()) != 1 {
+			t.Errorf("without a server: %v, log\n%s", m.State(), &m.log)
 		}
 		time.Sleep(30 * time.Second)
-		if m.State() != Synchronised || m.now().Sub(real).Abs() > time.Minute {
+		if m.State() != Proven || m.now().Sub(real).Abs() > time.Minute {
 			t.Errorf("got %v, %v; want about %v", m.State(), m.now(), real)
 		}
 		cancel()
 		<-done
-		if saved, err := m.saved(); err != nil || !m.near(saved) {
-			t.Errorf("saved %v, %v; want %v", saved, err, m.now())
+		s, err := readFloor(m.File)
+		if err != nil || !m.near(s.Witnessed) || s.Evidence.Sub(built) > time.Minute || s.Evidence.Sub(built) < 44*time.Second {
+			t.Errorf("saved %v, %v; want %v, and the evidence 45 s behind %v", s, err, m.now(), built)
 		}
-		if asked["down"] < 3 {
-			t.Errorf("a server that does not answer was asked %d times", asked["down"])
+		if n := asked[0].Load(); n < 3 {
+			t.Errorf("a server that does not answer was asked %d times", n)
 		}
 	})
 }
@@ -137,8 +168,8 @@ func TestRun(t *testing.T) {
 func TestOffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine(t, time.Unix(0, 0))
-		told := make(chan State, 2)
-		m.Changed = func(s State) { told <- s }
+		var told []State
+		m.Changed = func(s State, _ time.Time) { told = append(told, s) }
 		if err := m.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -153,10 +184,13 @@ func TestOffer(t *testing.T) {
 		done := make(chan struct{})
 		go func() { defer close(done); m.Run(ctx) }()
 		time.Sleep(time.Hour) // long pauses between the tries
+		if told = slices.Compact(told); !slices.Equal(told, []State{Floor}) {
+			t.Errorf("without one: %v", told)
+		}
 		m.Offer([]string{"good"})
 		synctest.Wait()
-		if m.State() != Synchronised || <-told != Floor || <-told != Synchronised {
-			t.Errorf("got %v", m.State())
+		if told = slices.Compact(told); m.State() != Told || !slices.Equal(told, []State{Floor, Told}) {
+			t.Errorf("got %v, told %v", m.State(), told)
 		}
 		cancel()
 		<-done
@@ -167,24 +201,24 @@ func TestOffer(t *testing.T) {
 // begins.
 type world struct {
 	*machine
-	began time.Time
-	says  map[string]time.Time
-	asked int
-	told  int // how often Synced was called
+	began  time.Time
+	says   map[string]time.Time
+	asked  atomic.Int32
+	synced int // how often Synced was called
 }
 
 // newWorld makes a machine that knows the time, with servers that DHCP names.
 func newWorld(t *testing.T, servers ...string) *world {
 	w := &world{machine: newMachine(t, time.Unix(0, 0)), began: time.Now(), says: make(map[string]time.Time)}
 	w.Query = func(_ context.Context, server string) (time.Duration, error) {
-		w.asked++
+		w.asked.Add(1)
 		at, ok := w.says[server]
 		if !ok {
 			return 0, errors.New("no answer")
 		}
 		return at.Add(time.Since(w.began)).Sub(w.now()), nil
 	}
-	w.Synced = func(time.Time) { w.told++ }
+	w.Synced = func(time.Time) { w.synced++ }
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -192,70 +226,162 @@ func newWorld(t *testing.T, servers ...string) *world {
 	return w
 }
 
-// A single server that DHCP names cannot take the clock far, in one step or in
-// many; one of the configuration can, and two that agree, within what the image
-// can see.
-func TestFarSteps(t *testing.T) {
-	const day, year = 24 * time.Hour, 365 * 24 * time.Hour
+// What servers can do to a clock, and to the next start.
+func TestAnswers(t *testing.T) {
+	const year = 365 * day
+	type says map[string]time.Duration // from the time of the build
 	type round struct {
-		says  map[string]time.Duration // from the time of the build
-		want  time.Duration            // what the clock is then
-		logs  string                   // how often what is in the log, "" for anything
-		count int
+		says  says
+		want  time.Duration // what the clock is then
+		state State
+		floor time.Duration // what the next start would begin with
+		logs  string        // what is in the log once then, "" for anything
 	}
 	base := 100 * day
-	single := func(server string, at time.Duration) map[string]time.Duration {
-		return map[string]time.Duration{server: at}
-	}
-	first := round{says: single("a", base), want: base, logs: "level=WARN msg=clock", count: 1}
+	pair := func(at time.Duration) says { return says{"a": at, "b": at + time.Second} }
+	first := round{pair(base), base, Proven, base, ""}
 	for _, tt := range []struct {
 		name       string
 		configured []string
 		rounds     []round
 	}{
-		{"a little", nil, []round{first, {single("a", base+time.Minute), base + time.Minute, "step=1m", 1}, {single("a", base-time.Minute), base - time.Minute, "step=-2m", 1}}},
-		{"drift", nil, []round{first, {single("a", base+time.Second), base + time.Second, "msg=clock ", 1}}},
-		{"ahead", nil, []round{first, {single("a", base+31*day), base, "is not taken", 1}, {single("a", base+31*day), base, "is not taken", 1}}},
-		{"ahead in many steps", nil, []round{first, {single("a", base+20*day), base + 20*day, "", 0}, {single("a", base+40*day), base + 20*day, "name it in network.ntp", 1}}},
-		{"back", nil, []round{first, {single("a", base-2*day), base, "is not taken", 1}}},
-		{"back in many steps", nil, []round{first, {single("a", base-20*time.Hour), base - 20*time.Hour, "", 0}, {single("a", base-40*time.Hour), base - 20*time.Hour, "is not taken", 1}}},
-		{"ahead by the configuration", []string{"a"}, []round{first, {single("a", base+31*day), base + 31*day, "", 0}, {single("a", base+62*day), base + 62*day, "is not taken", 0}}},
-		{"back by the configuration", []string{"a"}, []round{first, {single("a", base-50*day), base - 50*day, "step=-1200h", 1}, {single("a", base-99*day), base - 99*day, "", 0}}},
-		{"two that agree", nil, []round{first, {map[string]time.Duration{"a": base + year, "b": base + year + time.Second}, base + year, "server=b", 1}, {single("a", base+year+20*day), base + year + 20*day, "", 0}, {map[string]time.Duration{"a": base, "b": base}, base, "", 0}}},
-		{"one that is named twice", nil, []round{first, {single("a", base+year), base, "is not taken", 1}}},
-		{"two that do not", nil, []round{first, {map[string]time.Duration{"a": base + year, "b": base + year + time.Minute}, base, "is not taken", 2}}},
-		{"another is right", nil, []round{first, {map[string]time.Duration{"a": base + year, "b": base}, base, "is not taken", 1}}},
-		{"years and years", nil, []round{{single("a", 19*year), 19 * year, "", 0}, {single("a", 38*year), 19 * year, "more than 20 years", 1}}},
-		{"years and years by the configuration", []string{"a", "b"}, []round{first, {map[string]time.Duration{"a": 21 * year, "b": 21 * year}, base, "is not taken", 2}}},
-		{"before the build", []string{"a"}, []round{first, {single("a", -day), base, "is not taken", 1}}},
+		{"one forged answer", nil, []round{{says{"a": 19 * year}, 19 * year, Told, 0, "step="}, {says{"a": base}, base, Told, 0, ""}, {says{}, base, Told, 0, ""}}},
+		{"one forged answer, one that is right", nil, []round{{says{"a": 19 * year, "b": base}, base, Told, 0, ""}}},
+		{"one forged answer, two that are right", nil, []round{{says{"a": 19 * year, "b": base, "c": base + time.Second}, base, Proven, base, "server=b"}}},
+		{"two forged answers", nil, []round{{pair(19 * year), 19 * year, Told, maxAhead, "half a year ahead"}, {pair(base), base, Proven, base, ""}}},
+		{"two forged answers, then none", nil, []round{{pair(19 * year), 19 * year, Told, maxAhead, ""}, {says{}, 19 * year, Told, maxAhead, ""}}},
+		{"two forged answers again and again", nil, []round{{pair(maxAhead), maxAhead, Proven, maxAhead, ""}, {pair(2 * maxAhead), 2 * maxAhead, Told, maxAhead, ""}, {pair(3 * maxAhead), 3 * maxAhead, Told, maxAhead, ""}}},
+		{"a forged answer of the configuration", []string{"a"}, []round{{says{"a": 19 * year}, 19 * year, Told, maxAhead, "half a year ahead"}, {says{"a": base}, base, Proven, base, ""}}},
+		{"one of the configuration", []string{"a"}, []round{{says{"a": base}, base, Proven, base, ""}}},
+		{"two of the configuration, one forged", []string{"a", "b"}, []round{{says{"a": 19 * year, "b": base}, base, Told, 0, ""}}},
+		{"two of the configuration, one forged, one besides", []string{"a", "b"}, []round{{says{"a": 19 * year, "b": base, "c": base}, base, Proven, base, "server=b"}}},
+		{"two of the configuration, two besides", []string{"a", "b"}, []round{{says{"a": 1 * year, "b": base, "c": 2 * year, "d": 2 * year}, base, Told, 0, ""}}},
+		{"one of the configuration, two besides", []string{"a"}, []round{{says{"a": base, "c": year / 3, "d": year / 3}, base, Proven, base, "server=a"}}},
+		{"a little", nil, []round{first, {says{"a": base + 30*time.Second}, base + 30*time.Second, Proven, base, "step=30"}, {says{"a": base - 20*time.Second}, base - 20*time.Second, Proven, base, "step=-50"}}},
+		{"drift", nil, []round{first, {says{"a": base + time.Second}, base + time.Second, Proven, base, "msg=clock "}}},
+		{"ahead", nil, []round{first, {says{"a": base + time.Hour}, base, Proven, base, "too far from"}, {says{"a": base + time.Hour}, base, Proven, base, "too far from"}}},
+		{"ahead in many steps", nil, []round{first, {says{"a": base + 50*time.Second}, base + 50*time.Second, Proven, base, ""}, {says{"a": base + 100*time.Second}, base + 50*time.Second, Proven, base, "name it in network.ntp"}}},
+		{"back", nil, []round{first, {says{"a": base - time.Hour}, base, Proven, base, "too far from"}}},
+		{"back by two", nil, []round{first, {pair(base - 50*day), base - 50*day, Proven, base - 50*day, ""}}},
+		{"back by one that is told", nil, []round{{pair(19 * year), 19 * year, Told, maxAhead, ""}, {says{"a": maxAhead - 2*day}, 19 * year, Told, maxAhead, "too far from"}, {says{"a": maxAhead - day/2}, maxAhead - day/2, Told, maxAhead, ""}}},
+		{"one that is named twice", nil, []round{first, {says{"a": base + year}, base, Proven, base, "too far from"}}},
+		{"two that do not agree", nil, []round{first, {says{"a": base + year, "b": base + year + time.Minute}, base, Proven, base, "too far from"}}},
+		{"years and years", nil, []round{{says{"a": 19 * year}, 19 * year, Told, 0, ""}, {says{"a": 38 * year}, 19 * year, Told, 0, "more than 20 years"}}},
+		{"years and years by the configuration", []string{"a", "b"}, []round{first, {says{"a": 21 * year, "b": 21 * year}, base, Proven, base, ""}}},
+		{"before the build", []string{"a"}, []round{{says{"a": base}, base, Proven, base, ""}, {says{"a": -day}, base, Proven, base, "which has passed"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, "a", "a", "b")
+				w := newWorld(t, "a", "a", "b", "c", "d")
 				w.Servers = tt.configured
 				for i, r := range tt.rounds {
 					clear(w.says)
 					for server, at := range r.says {
 						w.says[server] = built.Add(at)
 					}
+					synced := w.synced
 					w.synchronise(t.Context())
-					want := built.Add(r.want).Add(time.Since(w.began))
-					if d := w.now().Sub(want).Abs(); d > 2*time.Second {
-						t.Errorf("round %d: the clock is %v, want %v", i+1, w.now(), want)
+					lived := time.Since(w.began)
+					if d := w.now().Sub(built.Add(r.want).Add(lived)).Abs(); d > 2*time.Second || w.State() != r.state {
+						t.Errorf("round %d: the clock is %v, %v; want %v, %v", i+1, w.now(), w.State(), built.Add(r.want).Add(lived), r.state)
 					}
-					if n := strings.Count(w.log.String(), r.logs); r.logs != "" && n != r.count {
-						t.Errorf("round %d: %q is %d times in the log, want %d:\n%s", i+1, r.logs, n, r.count, &w.log)
+					if d := w.floor.time(time.Now()).Sub(built.Add(r.floor).Add(lived)).Abs(); d > 2*time.Second {
+						t.Errorf("round %d: the floor is %v, want %v", i+1, w.floor.time(time.Now()), built.Add(r.floor).Add(lived))
+					}
+					if n := strings.Count(w.log.String(), r.logs); r.logs != "" && n != 1 {
+						t.Errorf("round %d: %q is %d times in the log:\n%s", i+1, r.logs, n, &w.log)
+					}
+					if w.synced != synced && r.state != Proven {
+						t.Errorf("round %d: a real-time clock was set by a time that is not proven", i+1)
 					}
 					time.Sleep(time.Minute)
 				}
-				// The next start does not begin earlier than what single servers may do.
 				w.save()
-				saved, err := w.saved()
-				if err != nil || saved.Before(w.now().Add(-2*time.Second)) || saved.After(w.now().Add(maxBack)) {
-					t.Errorf("saved %v, %v; the clock is %v", saved, err, w.now())
+				next := newMachine(t, time.Unix(0, 0))
+				next.File = w.File
+				if err := next.Start(); err != nil {
+					t.Fatal(err)
+				}
+				want := built.Add(tt.rounds[len(tt.rounds)-1].floor).Add(time.Since(w.began))
+				if d := next.now().Sub(want).Abs(); d > 2*time.Second {
+					t.Errorf("the next start: %v, want %v", next.now(), want)
 				}
 			})
 		})
+	}
+}
+
+// Evidence moves the clock on, whoever has set it, and not too far.
+func TestEvidence(t *testing.T) {
+	base := 100 * day
+	for name, tt := range map[string]struct {
+		says  time.Duration // by two servers, 0: none
+		shown time.Duration
+		want  time.Duration
+		has   time.Duration
+		state State
+	}{
+		"nobody has told":          {0, base, base, base, Floor},
+		"in front":                 {0, -day, 0, 0, Floor},
+		"behind what servers say":  {base, base / 2, base, base / 2, Proven},
+		"a little ahead of them":   {base, base + time.Second, base + time.Second, base + time.Second, Proven},
+		"far ahead of them":        {base, base + day, base + day, base + day, Told},
+		"two years":                {0, maxJump, maxJump, maxJump, Floor},
+		"more than two years":      {0, maxJump + time.Minute, 0, 0, Floor},
+		"more, and servers agree?": {maxJump, maxJump + time.Minute, maxJump, 0, Told},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, "a", "b")
+				if tt.says != 0 {
+					w.says["a"], w.says["b"] = built.Add(tt.says), built.Add(tt.says)
+					w.synchronise(t.Context())
+				}
+				var told time.Time
+				w.Changed = func(_ State, e time.Time) { told = e }
+				w.Evidence(built.Add(tt.shown), "a credential")
+				if !w.near(built.Add(tt.want)) || w.State() != tt.state || !w.floor.evidence(time.Now()).Equal(built.Add(tt.has)) {
+					t.Errorf("the clock is %v, %v, evidence %v", w.now(), w.State(), w.floor.evidence(time.Now()))
+				}
+				if tt.has != 0 && !told.Equal(built.Add(tt.has)) {
+					t.Errorf("told %v", told)
+				}
+				s, err := readFloor(w.File)
+				if tt.has != 0 && (err != nil || !s.Evidence.Equal(built.Add(tt.has))) {
+					t.Errorf("saved %v, %v", s, err)
+				}
+				w.says["a"], w.says["b"] = built.Add(tt.has-time.Hour), built.Add(tt.has-time.Hour)
+				if w.synchronise(t.Context()) {
+					t.Error("servers take it back behind the evidence")
+				}
+			})
+		})
+	}
+}
+
+// An image on trial leaves the file such that the one before it does not begin
+// anew; one that is confirmed makes it its own.
+func TestTrialSaves(t *testing.T) {
+	m := newMachine(t, time.Unix(0, 0))
+	trial := true
+	m.Trial = func() bool { return trial }
+	if err := m.Start(); err != nil {
+		t.Fatal(err)
+	}
+	m.save()
+	if _, err := os.Stat(m.File); err == nil {
+		t.Error("it has made a file on trial")
+	}
+	before := built.Add(-day)
+	m.saveText(t, saved(t, savedFloor{Built: before, Evidence: before}))
+	m.save()
+	if s, err := readFloor(m.File); err != nil || !s.Built.Equal(before) || s.Evidence.Before(built) {
+		t.Errorf("on trial: %v, %v", s, err)
+	}
+	trial = false
+	m.save()
+	if s, err := readFloor(m.File); err != nil || !s.Built.Equal(built) {
+		t.Errorf("confirmed: %v, %v", s, err)
 	}
 }
 
@@ -263,17 +389,18 @@ func TestFarSteps(t *testing.T) {
 func TestShortLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.says["a"] = built.Add(time.Hour)
+		w.says["a"], w.says["z"] = built.Add(time.Hour), built.Add(time.Hour)
+		w.Others = []string{"z"}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); w.Run(ctx) }()
-		time.Sleep(time.Hour)
+		time.Sleep(50 * time.Minute)
 		w.Offer([]string{"a"})
 		synctest.Wait()
-		if w.State() != Synchronised || w.told != 1 {
-			t.Fatalf("%v, told %d times", w.State(), w.told)
+		if w.State() != Proven || w.synced != 1 {
+			t.Fatalf("%v, synced %d times", w.State(), w.synced)
 		}
-		asked := w.asked
+		asked := w.asked.Load()
 		if err := os.Remove(w.File); err != nil {
 			t.Fatal(err)
 		}
@@ -282,8 +409,8 @@ func TestShortLeases(t *testing.T) {
 			w.Offer([]string{"a"})
 		}
 		synctest.Wait()
-		if w.asked != asked {
-			t.Errorf("asked %d times", w.asked-asked)
+		if n := w.asked.Load(); n != asked {
+			t.Errorf("asked %d times", n-asked)
 		}
 		if _, err := os.Stat(w.File); err == nil {
 			t.Error("the time is saved again")
@@ -293,8 +420,8 @@ func TestShortLeases(t *testing.T) {
 			w.Offer([]string{"a", string(rune('b' + i%2))})
 		}
 		synctest.Wait()
-		if w.asked < asked+100 || w.told < 100 {
-			t.Errorf("asked %d times for 100 other servers, told %d times", w.asked-asked, w.told)
+		if n := w.asked.Load(); n < asked+100 || w.synced < 100 {
+			t.Errorf("asked %d times for 100 other servers, synced %d times", n-asked, w.synced)
 		}
 		if _, err := os.Stat(w.File); err == nil {
 			t.Error("the time is saved for each answer")
@@ -302,6 +429,30 @@ func TestShortLeases(t *testing.T) {
 		time.Sleep(saveEvery)
 		if _, err := os.Stat(w.File); err != nil {
 			t.Errorf("it is not saved in time: %v", err)
+		}
+		cancel()
+		<-done
+	})
+}
+
+// A box that is switched off soon has lived, too.
+func TestSavedSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); w.Run(ctx) }()
+		saves := 0
+		for range 240 {
+			os.Remove(w.File)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if _, err := os.Stat(w.File); err == nil {
+				saves++
+			}
+		}
+		if saves < 20 || saves > 40 {
+			t.Errorf("saved %d times in 4 hours", saves)
 		}
 		cancel()
 		<-done

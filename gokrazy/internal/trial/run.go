@@ -45,6 +45,7 @@ type Watch struct {
 	refused   int       // how many there were since the box started
 	boot      bootChange
 
+	onTrial     atomic.Bool // as long as it is not confirmed
 	overwriting atomic.Bool // the boot partition is, or is overwritten in part
 
 	change func(boot, p *slots.Partition, h *update.Header, s slots.Slot) (bool, error) // another in tests
@@ -63,6 +64,7 @@ type bootChange struct {
 // other, and completes a change of the boot partition that was cut short.
 func (w *Watch) Prepare() error {
 	if w.Card.Trial() {
+		w.onTrial.Store(true)
 		return w.tell()
 	}
 	w.confirmed = true
@@ -156,6 +158,10 @@ func (w *Watch) Run(ctx context.Context) {
 	}
 }
 
+// OnTrial tells whether what runs is on trial, and will not run again unless it is
+// found well.
+func (w *Watch) OnTrial() bool { return w.onTrial.Load() }
+
 // Overwriting tells whether the boot partition is being overwritten, or is
 // overwritten in part.
 func (w *Watch) Overwriting() bool { return w.overwriting.Load() }
@@ -204,6 +210,7 @@ func (w *Watch) confirm() error {
 		return err
 	}
 	w.confirmed, w.boot.pending = true, true
+	w.onTrial.Store(false)
 	w.Log.Info("update: it is well and will run from now on", "slot", w.Card.Running.String())
 	if pid, err := strconv.Atoi(os.Getenv(GuardEnv)); err == nil {
 		if err := endGuard(pid, guardPatience); err != nil {

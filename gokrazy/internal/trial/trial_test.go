@@ -214,7 +214,7 @@ func TestConfirm(t *testing.T) {
 	if err := w.watch.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	if got := w.told(); !got.Trial || got.Running != int(slots.B) {
+	if got := w.told(); !got.Trial || got.Running != int(slots.B) || !w.watch.OnTrial() {
 		t.Errorf("told %+v", got)
 	}
 	began := time.Unix(1e9, 0)
@@ -229,7 +229,7 @@ func TestConfirm(t *testing.T) {
 	if !w.watch.step(began.Add(last+settle), began) || !w.selected(slots.B) {
 		t.Errorf("well for %v: not selected", settle)
 	}
-	if got := w.told(); got.Trial || got.Other != w.watch.Card.device(slots.A) {
+	if got := w.told(); got.Trial || got.Other != w.watch.Card.device(slots.A) || w.watch.OnTrial() {
 		t.Errorf("told %+v", got)
 	}
 	// From now on it may be unwell without being taken back.
