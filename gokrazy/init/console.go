@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -41,15 +42,27 @@ func withoutFlowControl(f *os.File) error {
 
 // speaker writes what another process says into the log, line by line, each
 // with a prefix: no line of it can be taken for one of this process, and none
-// holds anything that a terminal acts upon.
+// holds anything that a terminal acts upon. It does not fill the log: in an
+// interval it has so many bytes, and then a line with the number of those that are
+// left out.
 type speaker struct {
 	w      io.Writer
 	prefix string
 
-	mu   sync.Mutex
-	line []byte // the beginning of one, at most maxLine and a little
-	cut  int    // how many bytes of it are left out
+	mu    sync.Mutex
+	line  []byte    // the beginning of one, at most maxLine and a little
+	cut   int       // how many bytes of it are left out
+	began time.Time // the interval
+	said  int       // bytes in it
+	mute  int       // lines that were left out of it
 }
+
+// maxSaid is how much there may be within saidTime: half of what the files keep. A
+// TSES that is well stays far below it.
+const (
+	maxSaid  = maxLog
+	saidTime = 10 * time.Minute
+)
 
 // maxLine is how much of a line is kept.
 const maxLine = 4096
@@ -77,6 +90,16 @@ func (s *speaker) flush() {
 	if len(s.line) > 0 {
 		s.say()
 	}
+	s.renew()
+}
+
+// renew begins an interval, and tells what the last one has left out.
+func (s *speaker) renew() {
+	if s.mute > 0 {
+		// The log never fails.
+		_, _ = fmt.Fprintf(s.w, "log: %d lines of %q were left out: there were too many\n", s.mute, s.prefix)
+	}
+	s.began, s.said, s.mute = time.Now(), 0, 0
 }
 
 func (s *speaker) say() {
@@ -88,6 +111,13 @@ func (s *speaker) say() {
 	}
 	b.WriteByte('\n')
 	s.line, s.cut = s.line[:0], 0
+	if time.Since(s.began) > saidTime {
+		s.renew()
+	}
+	if s.said += b.Len(); s.said > maxSaid {
+		s.mute++
+		return
+	}
 	// The log never fails.
 	_, _ = io.WriteString(s.w, b.String())
 }

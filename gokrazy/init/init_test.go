@@ -150,11 +150,10 @@ func TestHangingCard(t *testing.T) {
 	s := newSink(&console)
 	f := &files{dir: t.TempDir(), console: s.console, file: both}
 	s.file = journal.New(f, journal.Options{Room: maxUnput, End: f.close})
-	said := &speaker{w: s, prefix: "tses: "}
-	line := strings.Repeat("x", 999) + "\n"
+	line := "tses: " + strings.Repeat("x", 999) + "\n"
 	const lines = 2000
 	for i := range lines { // 2 MB, of which a pipe takes 64 KiB
-		fmt.Fprint(said, line)
+		fmt.Fprint(s, line)
 		if i%100 == 0 && !s.console.Flush(time.Minute) {
 			t.Fatal("the console is held")
 		}
@@ -252,6 +251,35 @@ func TestSpeaker(t *testing.T) {
 	if len(s.line) > maxLine || cap(s.line) > 4*maxLine {
 		t.Errorf("%d bytes are kept", cap(s.line))
 	}
+}
+
+// A TSES that says too much fills no log.
+func TestSpeakerFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got strings.Builder
+		s := &speaker{w: &got, prefix: "tses: "}
+		line := strings.Repeat("x", 993) + "\n" // 1000 bytes with the prefix
+		const fit, more = maxSaid / 1000, 5000
+		for range fit + more {
+			fmt.Fprint(s, line)
+		}
+		if n := strings.Count(got.String(), "\n"); n != fit {
+			t.Errorf("%d lines, want %d", n, fit)
+		}
+		time.Sleep(saidTime + time.Second)
+		fmt.Fprint(s, "again\n")
+		want := fmt.Sprintf("log: %d lines of \"tses: \" were left out: there were too many\ntses: again\n", more)
+		if text := got.String(); !strings.HasSuffix(text, want) {
+			t.Errorf("it ends with %q, want %q", text[len(text)-100:], want)
+		}
+		for range fit + 1 {
+			fmt.Fprint(s, line)
+		}
+		s.flush()
+		if text := got.String(); !strings.HasSuffix(text, "log: 1 lines of \"tses: \" were left out: there were too many\n") {
+			t.Errorf("it ends with %q", text[len(text)-100:])
+		}
+	})
 }
 
 // Control-S does not stop the console.

@@ -49,7 +49,10 @@ import (
 func main() {
 	flow := withoutFlowControl(os.Stderr)
 	out := newSink(os.Stderr)
-	logger := slog.New(journal.NewHandler(out))
+	const lines, interval = 200, 10 * time.Minute // of one kind: who is in the same network can cause some
+	quota := journal.NewQuota(journal.NewHandler(out), lines, interval)
+	go quota.Run(context.Background()) // ends with the machine
+	logger := quota.Logger(nil)
 	log.SetOutput(out) // gokrazy's library speaks there
 	// Nobody knows what time it is when the first lines are written.
 	log.SetFlags(0)
