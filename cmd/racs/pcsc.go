@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -131,11 +132,19 @@ func readerName(seid, name, as string) string {
 }
 
 // openLog is where the door tells what goes wrong. A terminal that is stopped does
-// not hold the programs.
+// not hold the programs, and no program fills it.
 func (p *program) openLog() (log *slog.Logger, end func()) {
+	const lines, interval = 30, time.Minute
 	w := journal.New(p.stderr, journal.Options{})
-	// What is lost because nobody takes it cannot be told to anybody.
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: untimed})), func() { _ = w.Close(time.Second) }
+	quota := journal.NewQuota(slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: untimed}), lines, interval)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { quota.Run(ctx) })
+	return quota.Logger(nil), func() {
+		cancel()
+		running.Wait()
+		_ = w.Close(time.Second) // what is lost because nobody takes it cannot be told to anybody
+	}
 }
 
 // untimed leaves the time out of lines for a terminal, and bounds the rest.
