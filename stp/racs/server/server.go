@@ -30,7 +30,8 @@
 //	-4yz               no such SEID (for this credential), an unknown option
 //	-5yz               a parameter is missing or malformed, control bytes, a line too long
 //	-6yz               the credential may not send this; nothing reached the SE
-//	-7yz               in use by another session, and whose
+//	-7yz               in use by another session, and whose, unless the credential may
+//	                   see the SE by an alias alone
 //	-8yz               the SE is not there, does not answer, or breaks its protocol
 //	-9yz               over the limit of commands or of the answer, or of a share of the
 //	                   credential; or shutting down
