@@ -13,6 +13,7 @@ import (
 	"github.com/cloud-of-se/tses/drivers/softse"
 	"github.com/cloud-of-se/tses/drivers/softse/applet"
 	"github.com/cloud-of-se/tses/drivers/softse/internal/offcard"
+	"github.com/cloud-of-se/tses/drivers/softse/openpgp"
 	"github.com/cloud-of-se/tses/drivers/softse/piv"
 )
 
@@ -37,7 +38,7 @@ type player struct {
 }
 
 func newPlayer(store softse.Store) (*player, error) {
-	card, err := softse.New(softse.Opts{Name: "soft1", Store: store, Packages: []applet.Package{piv.Package()}})
+	card, err := softse.New(softse.Opts{Name: "soft1", Store: store, Packages: []applet.Package{piv.Package(), openpgp.Package()}})
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +144,7 @@ var operations = []operation{
 	}},
 	{"wrong", false, wrong},
 	{"wrong", false, wrong},
+	{"OpenPGP", false, resetOpenPGP},
 	{"install", false, func(p *player) error {
 		pkg, module := []byte(pivAID[:8]), []byte(pivAID)
 		data := append([]byte{byte(len(pkg))}, pkg...)
@@ -153,6 +155,50 @@ var operations = []operation{
 	{"delete", false, func(p *player) error {
 		return p.manage([]byte{0x80, 0xE4, 0, 0}, append([]byte{0x4F, byte(len(extraAID))}, extraAID...), 0x6A88)
 	}},
+}
+
+// resetOpenPGP makes a key in the OpenPGP application and removes it by a factory
+// reset. Cuts may have left it terminated, which SELECT warns of, or blocked PW3,
+// each by a try: then the reset comes first, which asks for a blocked PW1, too.
+func resetOpenPGP(p *player) error {
+	terminated, err := p.terminated()
+	if err != nil {
+		return err
+	}
+	pw3 := append([]byte{0, 0x20, 0, 0x83}, "12345678"...)
+	steps := [][]byte{
+		pw3, append([]byte{0, 0xDA, 0, 0xC1}, "\x16\x2B\x06\x01\x04\x01\xDA\x47\x0F\x01"...),
+		{0, 0x47, 0x80, 0, 0xB6, 0}, {0, 0xE6, 0, 0}, {0, 0x44, 0, 0},
+	}
+	_, blocked, err := p.send(0, 0x20, 0, 0x83)
+	switch {
+	case err != nil:
+		return err
+	case terminated:
+		steps = slices.Concat(steps[4:], steps)
+	case blocked == 0x6983:
+		for range 4 {
+			if _, _, err := p.send(0, 0x20, 0, 0x81, []byte("000000")); err != nil {
+				return err
+			}
+		}
+		steps = slices.Concat(steps[3:], steps)
+	}
+	for _, s := range steps {
+		if _, err := p.must(s[0], s[1], s[2], s[3], s[4:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// terminated selects the OpenPGP application, and tells whether it warns.
+func (p *player) terminated() (bool, error) {
+	_, sw, err := p.send(0, 0xA4, 4, 0, []byte("\xD2\x76\x00\x01\x24\x01"))
+	if err == nil && sw != 0x9000 && sw != 0x6285 {
+		err = fmt.Errorf("SELECT of OpenPGP: %04X", sw)
+	}
+	return sw == 0x6285, err
 }
 
 // withPIN sends a command that proves the PIN: with the one that should be

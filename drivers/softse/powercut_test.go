@@ -169,10 +169,11 @@ func (g *game) look(was outcome) {
 	}
 	left, err := p.triesLeft()
 	installed, err2 := p.installed()
+	terminated, err5 := p.terminated()
 	var err3, err4 error
 	g.left, err3 = p.refill(left)
 	g.state, err4 = f.Load()
-	if err := errors.Join(err, err2, err3, err4, p.card.Close(), f.Close()); err != nil {
+	if err := errors.Join(err, err2, err3, err4, err5, p.card.Close(), f.Close()); err != nil {
 		g.t.Fatalf("after %s: %v", was.name, err)
 	}
 	switch {
@@ -182,5 +183,7 @@ func (g *game) look(was outcome) {
 		g.t.Fatalf("after %s: %d tries, it had told %d", was.name, left, was.left)
 	case was.answered && (was.name == "install" && !installed || was.name == "delete" && installed):
 		g.t.Fatalf("after %s: installed: %v", was.name, installed)
+	case was.answered && was.name == "OpenPGP" && terminated:
+		g.t.Fatal("after an OpenPGP reset that was answered it is terminated")
 	}
 }

@@ -134,7 +134,7 @@ func (s *selection) decipher(data []byte) ([]byte, error) {
 		if data[0] != cryptogramRSA {
 			return nil, apdu.SWWrongData
 		}
-		return decryptRSA(private, data[1:])
+		return decryptRSA(s.app.card.Rand(), private, data[1:])
 	}
 	point, ok := apdu.FindTLV(data, 0xA6, 0x7F49, 0x86)
 	if !ok {
@@ -143,10 +143,11 @@ func (s *selection) decipher(data []byte) ([]byte, error) {
 	return k.agree(point)
 }
 
-// decryptRSA tells whether the padding was right, as the application is meant
-// to: who may ask has shown PW1, and could decrypt anyway.
-func decryptRSA(private *rsa.PrivateKey, cryptogram []byte) ([]byte, error) {
-	plain, err := rsa.DecryptPKCS1v15(nil, private, cryptogram)
+// decryptRSA takes PKCS #1 v1.5 padding off, which is what OpenPGP has, and
+// tells whether it was right, as the application is meant to: who may ask has
+// shown PW1, and could decrypt anyway.
+func decryptRSA(random io.Reader, private *rsa.PrivateKey, cryptogram []byte) ([]byte, error) {
+	plain, err := private.Decrypt(random, cryptogram, nil)
 	if errors.Is(err, rsa.ErrDecryption) {
 		return nil, apdu.SWWrongData
 	}

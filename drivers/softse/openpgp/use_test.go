@@ -239,10 +239,8 @@ func TestDecipherRSA(t *testing.T) {
 	key := fixedRSA(t, 2048)
 	template := importTemplate("B800", []byte{0x91, 0x92, 0x93}, []byte{1, 0, 1}, key.Primes[0].Bytes(), key.Primes[1].Bytes())
 	c.ok("00DB3FFF", template)
-	cipher, err := rsa.EncryptPKCS1v15(rand.Reader, &key.PublicKey, []byte("session key"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	block := slices.Concat([]byte{0, 2}, bytes.Repeat([]byte{7}, 256-3-11), []byte{0}, []byte("session key")) // RFC 8017, 7.2.1
+	cipher := new(big.Int).Exp(new(big.Int).SetBytes(block), big.NewInt(int64(key.E)), key.N).FillBytes(make([]byte, 256))
 	if got := c.ok("002A8086 00", cipher); string(got) != "session key" {
 		t.Errorf("%q", got)
 	}
