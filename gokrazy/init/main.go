@@ -22,6 +22,29 @@
 // file system, and becomes its init for one start; package trial says how, and
 // what leads back.
 //
+// # What it takes from the TSES
+//
+// The TSES speaks with strangers, and somebody may have broken into it. What it
+// hands to init is judged here, by the root file system that runs, where nobody
+// has written since it was packed:
+//
+//   - An update in the other slot: is started, and restarts the box, if the owner
+//     has signed it, for this box, and it is not older than what runs (package
+//     trial). Which slot that is, and its device, init finds out itself.
+//   - A credential's certificate: is evidence of the time if the owner's CA has
+//     signed it for a client. It can be the last of what makes a clock wrong, but
+//     by no more than its owner was.
+//   - The claim of a loss, and the list of revocations that is taken along from a
+//     lost state: regular files of a bounded size, of which the first makes init
+//     believe less and the second can only shut out.
+//   - The heartbeat: that it lives. An update that lies about it is one that the
+//     owner has signed.
+//   - Its log: lines of a bounded length, marked as its own, in which nothing is
+//     left that a terminal acts upon.
+//
+// What init itself keeps is in directories of /perm where the TSES cannot write:
+// loss, clock and log.
+//
 // # What the kernel's command line can ask for
 //
 //	tses.report=1   list processes and sockets on the console once the TSES serves
