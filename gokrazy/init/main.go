@@ -32,8 +32,7 @@
 //     has signed it, for this box, and it is not older than what runs (package
 //     trial). Which slot that is, and its device, init finds out itself.
 //   - A credential's certificate: is evidence of the time if the owner's CA has
-//     signed it for a client. It can be the last of what makes a clock wrong, but
-//     by no more than its owner was.
+//     signed it for a client, and only of a time that has passed by then.
 //   - The claim of a loss, and the list of revocations that is taken along from a
 //     lost state: regular files of a bounded size, of which the first makes init
 //     believe less and the second can only shut out.
