@@ -44,10 +44,6 @@ func TestLoadRefuses(t *testing.T) {
 	if _, err := Load(config(nil), good); err != nil {
 		t.Fatal(err)
 	}
-	factory := "\x00\x00\x00"
-	for _, key := range testKeys().keys {
-		factory += "\x10" + string(key)
-	}
 	replace := func(old, new string) []byte {
 		out := bytes.Replace(good, []byte(old), []byte(new), 1)
 		if bytes.Equal(out, good) {
@@ -74,10 +70,24 @@ func TestLoadRefuses(t *testing.T) {
 		{"privileges", replace("\x07\x80\x00\x00", "\x07\x80\x00\x01")},
 		{"no domain's privileges", replace("\x07\x80\x00\x00", "\x07\x00\x00\x00")},
 		{"key version", replace("\x01\xFF\x00\x00\x00\x10", "\x01\xB0\x00\x00\x00\x10")},
-		{"the factory's key set beside another", replace("\x01\xFF"+factory, "\x02\x01"+factory+"\xFF"+factory)},
 	} {
 		if r, err := Load(config(nil), tt.state); !errors.Is(err, ErrState) {
 			t.Errorf("%s: %v, %v; want %v", tt.name, r, err, ErrState)
+		}
+	}
+}
+
+// The factory's key set stands alone: what is put replaces it.
+func TestFactorySetAlone(t *testing.T) {
+	own := testKeys()
+	own.version = 1
+	for _, tt := range []struct {
+		sets []keySet
+		ok   bool
+	}{{[]keySet{testKeys()}, true}, {[]keySet{testKeys(), own}, false}, {[]keySet{own, testKeys()}, false}, {[]keySet{own}, true}} {
+		d := domainState{sets: tt.sets}
+		if _, err := readDomain(d.marshal()); (err == nil) != tt.ok {
+			t.Errorf("%d sets from %02X on: %v", len(tt.sets), tt.sets[0].version, err)
 		}
 	}
 }
