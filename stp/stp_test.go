@@ -85,7 +85,16 @@ func start(t *testing.T, o stptest.Options) (*stptest.TSES, *driverstest.Scripte
 // hold opens a session that has the card.
 func hold(t *testing.T, ts *stptest.TSES, cred tls.Certificate) *tls.Conn {
 	t.Helper()
-	c := ts.Dial(cred)
+	return holdWith(t, ts, ts.TLS(cred))
+}
+
+func holdWith(t *testing.T, ts *stptest.TSES, conf *tls.Config) *tls.Conn {
+	t.Helper()
+	c, err := tls.Dial("tcp", ts.Addr, conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(10 * time.Second))
 	if got, err := io.ReadAll(io.LimitReader(c, 3)); string(got) != "on\n" {
 		t.Fatalf("got %q, %v", got, err)
