@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -351,6 +353,38 @@ func TestBoxRevocations(t *testing.T) {
 	}
 	if err == nil {
 		t.Error("a lost registry was replaced by an empty one")
+	}
+}
+
+// A box is told of which CA a revoked certificate is, where it is not its owner's.
+func TestBoxRevocationsOfOthers(t *testing.T) {
+	owner, id, _ := newBox(t, "tses-1a2b")
+	mine, _, err := owner.Issue(Order{Name: "bob", Planes: User, Life: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := ID{Issuer: strings.Repeat("4f", 32), Serial: "7"}
+	_, err1 := owner.Registry().Revoke("bob")
+	_, err2 := owner.Registry().RevokeID(other)
+	_, err3 := owner.Registry().Revoke("deadbeef")
+	lines, err4 := owner.Revoked()
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{mine.Serial, "7 " + other.Issuer, "deadbeef"}; !slices.Equal(lines, want) {
+		t.Errorf("%q, want %q", lines, want)
+	}
+	b := openBox(t, writeBox(t, id.Files(owner, lines)), t.TempDir())
+	entries, err := b.Registry().Entries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[ID]bool)
+	for _, e := range entries {
+		got[e.ID()] = !e.Revoked.IsZero()
+	}
+	if want := map[ID]bool{{Serial: mine.Serial}: true, other: true, {Serial: "deadbeef"}: true}; !maps.Equal(got, want) {
+		t.Errorf("the box has %v, want %v", got, want)
 	}
 }
 

@@ -135,6 +135,40 @@ func TestCrossSignedCA(t *testing.T) {
 	}
 }
 
+// TestOneGoodChainIsEnough: a department that two CAs have signed stays good by
+// one of them, and has what that one gives, in whatever order its users show it.
+func TestOneGoodChainIsEnough(t *testing.T) {
+	one, two := accesstest.New(t, "one"), accesstest.New(t, "two")
+	department := one.CA("department")
+	again := two.Cross(department)
+	ts, card, log := start(t, stptest.Options{Further: []access.Further{
+		{Name: "one.pem", Certificates: []*x509.Certificate{one.Cert}, Planes: access.User | access.Administrative},
+		{Name: "two.pem", Certificates: []*x509.Certificate{two.Cert}},
+	}})
+	leaf := department.Leaf("alice", accesstest.Planes("user", "administrator"))
+	come := func(above ...*x509.Certificate) {
+		t.Helper()
+		leaf.Above = above
+		ended(t, closing(t, hold(t, ts, leaf.TLS())), card)
+	}
+	come(department.Cert, again.Cert)
+	come(again.Cert, department.Cert)
+	if n := strings.Count(log.String(), "ca=two.pem"); n != 0 {
+		t.Errorf("the CA that was named second counts, while the first is good:\n%s", log)
+	}
+	if _, err := ts.Authority.Registry().RevokeID(access.ID{Issuer: access.KeyID(one.Cert), Serial: access.SerialString(department.Cert)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, above := range [][]*x509.Certificate{{department.Cert, again.Cert}, {again.Cert, department.Cert}} {
+		come(above...)
+	}
+	log.waitFor(t, "ca=two.pem")
+	if n := strings.Count(log.String(), "planes=user,administrator"); n != 2 {
+		t.Errorf("%d sessions of administrators, want those by the first CA alone:\n%s", n, log)
+	}
+	notIn(t, ts, department.Leaf("bob", accesstest.Planes("user")).TLS(), 0)
+}
+
 // TestCertificatesOfOpenSSL are like those of the draft's author: an RSA key, a
 // CN, and nothing that names a plane or an SE.
 func TestCertificatesOfOpenSSL(t *testing.T) {
