@@ -41,7 +41,7 @@ func TestReadCAs(t *testing.T) {
 		{"cut short", pem(one.Cert) + pem(two.Cert)[:200], 0, "does not end"},
 		{"spoilt", strings.Replace(pem(one.Cert), "MII", "MIX", 1), 0, "ertificate"},
 		{"a private key", pem(one.Cert) + "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", 0, "PRIVATE KEY"},
-		{"too much", strings.Repeat("x", 1<<20+1), 0, "no file of certificates"},
+		{"too much", strings.Repeat("x", 1<<20+1), 0, "too large"},
 	} {
 		path := filepath.Join(t.TempDir(), "ca.pem")
 		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {

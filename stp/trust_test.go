@@ -48,7 +48,7 @@ func TestRevokedCAEndsSessions(t *testing.T) {
 				ca := accesstest.New(t, "partner")
 				department := ca.CA("department")
 				ts, card, log := start(t, stptest.Options{
-					Further: partner(ca, access.User), MinVersion: tls.VersionTLS12, Doubtful: func() bool { return doubtful },
+					Further: partner(ca, access.User), MinVersion: tls.VersionTLS12, Clock: func() access.Clock { return access.Clock{Now: time.Now(), Proven: !doubtful} },
 				})
 				user := accesstest.Planes("user")
 				conf := ts.TLS(department.Leaf("alice", user).TLS())
