@@ -26,6 +26,7 @@ type Session struct {
 
 	part      portion // of the credential's share
 	noteShare func(error)
+	recount   func() // the SEs of all sessions of the share
 }
 
 // NewSession returns a session for a credential that was let in. Close ends it.
@@ -81,6 +82,17 @@ func (s *Session) told(err error) error {
 	return err
 }
 
+// holdAnother asks for the place of one SE more. Sessions that have lost one to
+// somebody else may not know it yet.
+func (s *Session) holdAnother() error {
+	err := s.part.holdSEs(s.ses.Count() + 1)
+	if err != nil && s.recount != nil {
+		s.recount()
+		err = s.part.holdSEs(s.ses.Count() + 1)
+	}
+	return s.told(err)
+}
+
 // countSEs makes the share agree with how many SEs the session has.
 func (s *Session) countSEs() {
 	// It is not more than was asked for, and less is always to be had.
@@ -95,7 +107,7 @@ func (s *Session) PowerOn(ctx context.Context, asked string) (atr []byte, alread
 		return nil, false, err
 	}
 	if s.guards[seid] == nil {
-		if err := s.told(s.part.holdSEs(s.ses.Count() + 1)); err != nil {
+		if err := s.holdAnother(); err != nil {
 			return nil, false, err
 		}
 	}

@@ -83,6 +83,17 @@ func (s *Server) find(id uint64) (*Session, *living) {
 	return nil, nil
 }
 
+// recount makes the share of a session agree with how many SEs its sessions have.
+func (s *Server) recount(session *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for other := range s.live {
+		if other.part.share == session.part.share {
+			other.countSEs()
+		}
+	}
+}
+
 // FreeSE is [grid.Grid.Free], written down: it powers an SE off and takes it from
 // the session that has it, which learns of it when it next uses the SE.
 func (s *Server) FreeSE(ctx context.Context, seid, by string) error {

@@ -173,15 +173,16 @@ func (s *shares) count(sh *share) {
 }
 
 // leave gives the place of a session back, and what it held.
-func (s *shares) leave(sh *share, bytes, ses int) {
+func (s *shares) leave(p *portion) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	sh := p.share
 	sh.sessions--
-	sh.bytes -= bytes
-	sh.ses -= ses
+	sh.bytes -= p.bytes
+	sh.ses -= p.ses
 	sh.ended = time.Now()
 	s.sessions--
-	s.bytes -= bytes
+	s.bytes -= p.bytes
 	for at := s.waiting.Front(); at != nil; at = at.Next() {
 		if a := at.Value.(*applicant); s.full(a.share) == nil {
 			s.waiting.Remove(at)
@@ -226,14 +227,16 @@ func (s *shares) hold(sh *share, more int) error {
 	return nil
 }
 
-// holdSEs changes how many SEs a credential holds.
-func (s *shares) holdSEs(sh *share, more int) error {
+// holdSEs changes how many SEs a session holds.
+func (s *shares) holdSEs(p *portion, n int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	sh, more := p.share, n-p.ses
 	if more > 0 && sh.ses+more > s.limits.CredentialSEs {
 		return &ShareError{Limit: limitCredentialSEs, Value: s.limits.CredentialSEs, Whose: sh.name}
 	}
 	sh.ses += more
+	p.ses = n
 	return nil
 }
 
@@ -243,7 +246,7 @@ type portion struct {
 	shares *shares
 	share  *share
 	bytes  int
-	ses    int
+	ses    int // guarded by shares.mu
 }
 
 func (p *portion) hold(bytes int) error {
@@ -259,18 +262,14 @@ func (p *portion) hold(bytes int) error {
 }
 
 func (p *portion) holdSEs(n int) error {
-	if p.shares == nil || n == p.ses {
+	if p.shares == nil {
 		return nil
 	}
-	if err := p.shares.holdSEs(p.share, n-p.ses); err != nil {
-		return err
-	}
-	p.ses = n
-	return nil
+	return p.shares.holdSEs(p, n)
 }
 
 func (p *portion) leave() {
 	if p.shares != nil {
-		p.shares.leave(p.share, p.bytes, p.ses)
+		p.shares.leave(p)
 	}
 }

@@ -264,6 +264,7 @@ func (s *Server) run(ctx, draining context.Context, c *Conn, session *Session) {
 	// to say so.
 	work, stopWork := context.WithCancelCause(ctx)
 	defer stopWork(nil)
+	session.recount = func() { s.recount(session) }
 	session.noteShare = func(err error) { s.noteShare(session.log, err) }
 	if err := s.enter(session, &living{conn: c, stopWork: stopWork, cut: cancel}); err != nil {
 		session.log.Warn("session refused", "err", err)

@@ -27,7 +27,8 @@ func Dial(ctx context.Context, addr string, config *tls.Config, options Options)
 	// In TLS 1.3 the client is done before the server has judged the
 	// credential. Only an answer shows that it was let in.
 	if _, err := client.Version(ctx); err != nil {
-		if _, refused := errors.AsType[Status](err); !refused {
+		// A server that does not know the command has let the client in.
+		if s, refused := errors.AsType[Status](err); !refused || s.Failed(SystemError, Begin) {
 			return nil, errors.Join(fmt.Errorf("connect to %s: %w", addr, err), client.Close())
 		}
 	}

@@ -41,6 +41,7 @@ type TSES struct {
 	Dir       string // the state directory
 	Authority *access.Authority
 	Grid      *grid.Grid
+	Server    *stp.Server
 	Stop      func() error // drains; what Serve returned. Later calls return the same
 
 	t testing.TB
@@ -90,7 +91,7 @@ func Start(t testing.TB, o Options) *TSES {
 		defer close(done)
 		result = server.Serve(ctx, ln)
 	}()
-	ts := &TSES{Addr: ln.Addr().String(), Dir: dir, Authority: authority, Grid: g, t: t}
+	ts := &TSES{Addr: ln.Addr().String(), Dir: dir, Authority: authority, Grid: g, Server: server, t: t}
 	ts.Stop = func() error {
 		cancel()
 		<-done
