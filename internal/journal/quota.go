@@ -115,7 +115,7 @@ func (h *limited) Handle(ctx context.Context, r slog.Record) error {
 	}
 	if last {
 		r = r.Clone()
-		r.AddAttrs(slog.String("note", "of more of these lines there will be but the number"))
+		r.AddAttrs(slog.String("note", "further ones are only counted"))
 	}
 	return h.Handler.Handle(ctx, r)
 }

@@ -5,16 +5,35 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
+// text is what was written, for other goroutines to read.
+type text struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (t *text) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.Write(p)
+}
+
+func (t *text) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.String()
+}
+
 // Each origin has its lines of each kind, and one that says how many more there
 // were.
 func TestQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var text strings.Builder
+		var text text
 		q := NewQuota(NewHandler(&text), 3, time.Minute)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -32,7 +51,7 @@ func TestQuota(t *testing.T) {
 			}
 		}
 		check("msg=refused client=alice from=::1 err=", 3)
-		check(`note="of more`, 1)
+		check(`note="further ones`, 1)
 		check(`msg="power on" client=alice`, 1)
 		check("msg=refused client=bob", 1)
 		check("left out", 0)
