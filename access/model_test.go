@@ -1,0 +1,33 @@
+package access_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/cloud-of-se/tses/apdu"
+)
+
+// TestModel: without a guard every kind of card lets its domains be misused, and
+// each manner is seen in what a card answers or in what is misused; else the
+// searches would prove nothing.
+func TestModel(t *testing.T) {
+	for _, k := range kinds(1) {
+		card, book := newSimCard(k), newSimCard(cardKind{})
+		misuses, differs := 0, k == cardKind{}
+		r := rand.New(rand.NewPCG(1, 2))
+		for range 20_000 {
+			c := anyCommand(r)
+			got, misused := card.transmit(c)
+			want, wanted := book.transmit(c)
+			if misused {
+				misuses++
+			}
+			differs = differs || misused != wanted || !same(got, want)
+		}
+		if misuses == 0 || !differs {
+			t.Errorf("a card that %s: %d misuses, differs from the book: %v", k, misuses, differs)
+		}
+	}
+}
+
+func same(a, b apdu.Response) bool { return a.SW == b.SW && string(a.Data) == string(b.Data) }
