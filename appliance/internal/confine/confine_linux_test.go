@@ -39,6 +39,10 @@ func TestMain(m *testing.M) {
 		child(text)
 		os.Exit(0)
 	}
+	if program := os.Getenv(suiteEnv); program != "" {
+		fmt.Println(runFiltered(program))
+		os.Exit(9)
+	}
 	os.Exit(m.Run())
 }
 
@@ -164,6 +168,32 @@ func (c cage) tries() map[string]func() error {
 		"user":   func() error { _, _, e := unix.RawSyscall(unix.SYS_SETRESUID, 0, 0, 0); return number(e) },
 		"kexec":  func() error { _, _, e := unix.RawSyscall(unix.SYS_KEXEC_FILE_LOAD, 0, 0, 0); return number(e) },
 		"clone3": func() error { _, _, e := unix.RawSyscall(unix.SYS_CLONE3, 0, 0, 0); return number(e) },
+		"of tomorrow": func() error {
+			_, _, e := unix.RawSyscall(lastKnown+1, 0, 0, 0)
+			return number(e)
+		},
+		"namespace":   func() error { return unix.Unshare(unix.CLONE_NEWUSER) },
+		"keys":        func() error { _, err := unix.KeyctlInt(unix.KEYCTL_GET_KEYRING_ID, 0, 0, 0, 0); return err },
+		"memory file": func() error { _, err := unix.MemfdCreate("x", 0); return err },
+		"link":        func() error { return os.Symlink("x", filepath.Join(c.State, "link")) },
+		"process": func() error {
+			_, _, e := unix.RawSyscall(unix.SYS_CLONE, uintptr(unix.SIGCHLD)|unix.CLONE_NEWUSER, 0, 0)
+			return number(e)
+		},
+		"limits":   func() error { return unix.Prlimit(os.Getppid(), unix.RLIMIT_CORE, nil, &unix.Rlimit{}) },
+		"debugger": func() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0) },
+		"routes":   func() error { _, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_ROUTE); return err },
+		"netfilter": func() error {
+			_, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_NETFILTER)
+			return err
+		},
+		"code":         code,
+		"write code":   func() error { return mapMemory(unix.PROT_READ | unix.PROT_WRITE | unix.PROT_EXEC) },
+		"type":         control(unix.TIOCSTI),
+		"discipline":   control(unix.TIOCSETD),
+		"tunnel":       control(unix.TUNSETIFF),
+		"own set-user": func() error { return os.Chmod(c.State, 0o4700) },
+		"own mode":     func() error { return os.Chmod(c.State, 0o777) },
 		"set-user-ID": func() error {
 			return os.Chmod(filepath.Join(c.Foreign, "secret"), 0o4755)
 		},
@@ -284,6 +314,35 @@ func (c cage) save() error {
 		return err
 	}
 	return os.Rename(path+".tmp", filepath.Join(c.State, "elements", "soft1.state"))
+}
+
+// mapMemory maps a page and lets it go.
+func mapMemory(protection int) error {
+	b, err := unix.Mmap(-1, 0, 4096, protection, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return err
+	}
+	return unix.Munmap(b)
+}
+
+// code makes what was written be executed.
+func code() error {
+	b, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Mprotect(b, unix.PROT_READ|unix.PROT_EXEC), unix.Munmap(b))
+}
+
+// control makes a request that no device answers.
+func control(request uint) func() error {
+	return func() error {
+		err := unix.IoctlSetInt(-1, request, 0)
+		if err == unix.EBADF { // the kernel got as far as that
+			return nil
+		}
+		return err
+	}
 }
 
 func useDevice() error {
@@ -407,6 +466,9 @@ func TestEnter(t *testing.T) {
 	want := map[string]string{
 		"serve": "ok", "save": "ok", "read etc": "ok", "device": "ok",
 		"exec": "EPERM", "command": "EPERM", "packets": "EAFNOSUPPORT", "UDP": "EPROTONOSUPPORT", "mount": "EPERM", "reboot": "EPERM",
+		"of tomorrow": "ENOSYS", "namespace": "EPERM", "keys": "EPERM", "memory file": "EPERM", "link": "EPERM", "process": "EPERM",
+		"limits": "EPERM", "debugger": "EPERM", "routes": "ok", "netfilter": "EPROTONOSUPPORT", "code": "EPERM", "write code": "EPERM",
+		"type": "EPERM", "discipline": "EPERM", "tunnel": "EPERM", "own set-user": "EPERM",
 		"ptrace": "EPERM", "user": "EPERM", "kexec": "EPERM", "clone3": "ENOSYS",
 		"NoNewPrivs": "1", "Seccomp": "2", "CapEff": "0000000000000000", "CapPrm": "0000000000000000",
 		"set-user-ID": "EPERM",
@@ -442,7 +504,8 @@ func TestEnter(t *testing.T) {
 // What is denied is not so without Enter: the tries are good ones.
 func TestWithoutEnter(t *testing.T) {
 	c := newCage(t)
-	for _, name := range []string{"serve", "save", "read etc", "change etc", "read foreign", "write foreign", "device", "connect away", "listen elsewhere", "command", "signal"} {
+	for _, name := range []string{"serve", "save", "read etc", "change etc", "read foreign", "write foreign", "device", "connect away", "listen elsewhere", "command", "signal",
+		"memory file", "link", "debugger", "routes", "netfilter", "code", "write code", "type", "discipline", "tunnel", "own mode"} {
 		if name == "signal" && os.Getppid() == 1 {
 			continue
 		}
@@ -521,5 +584,31 @@ func TestEnterFails(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	if exit := new(exec.ExitError); !errors.As(err, &exit) || !strings.Contains(string(out), "operation not permitted") {
 		t.Errorf("got %v\n%s", err, out)
+	}
+}
+
+// No system call is in two lists, and the allowed ones stay few.
+func TestSystemCalls(t *testing.T) {
+	seen := make(map[uint32]string)
+	count := 0
+	for _, g := range append(append(allowed[:len(allowed):len(allowed)], allowedToo...), group{"unknown", unknown}) {
+		for _, number := range g.calls {
+			if other, ok := seen[number]; ok {
+				t.Errorf("%d is in %q and in %q", number, other, g.why)
+			}
+			seen[number] = g.why
+			if g.why != "unknown" {
+				count++
+			}
+		}
+	}
+	t.Logf("%d system calls are allowed whatever their arguments, in a program of %d instructions", count, len(filter()))
+	if count > 140 {
+		t.Errorf("%d system calls are allowed", count)
+	}
+	for _, number := range []uint32{unix.SYS_EXECVE, unix.SYS_PTRACE, unix.SYS_MOUNT, unix.SYS_BPF, unix.SYS_UNSHARE, unix.SYS_IO_URING_ENTER} {
+		if why, ok := seen[number]; ok {
+			t.Errorf("%d is allowed for %q", number, why)
+		}
 	}
 }
