@@ -24,6 +24,11 @@ func TestModel(t *testing.T) {
 			}
 			differs = differs || misused != wanted || !same(got, want)
 		}
+		for w, m := range k { // nor is one manner like another of the same way
+			for other := range m {
+				differs = differs && unlike(k, w, other)
+			}
+		}
 		if misuses == 0 || !differs {
 			t.Errorf("a card that %s: %d misuses, differs from the book: %v", k, misuses, differs)
 		}
@@ -31,3 +36,19 @@ func TestModel(t *testing.T) {
 }
 
 func same(a, b apdu.Response) bool { return a.SW == b.SW && string(a.Data) == string(b.Data) }
+
+// unlike tells whether another manner in one way is seen.
+func unlike(k cardKind, w, manner int) bool {
+	a := newSimCard(k)
+	k[w] = manner
+	b, r := newSimCard(k), rand.New(rand.NewPCG(3, 4))
+	for range 20_000 {
+		c := anyCommand(r)
+		got, misused := a.transmit(c)
+		want, wanted := b.transmit(c)
+		if misused != wanted || !same(got, want) {
+			return true
+		}
+	}
+	return false
+}
