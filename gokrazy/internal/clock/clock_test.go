@@ -145,10 +145,12 @@ func TestRun(t *testing.T) {
 		done := make(chan struct{})
 		go func() { defer close(done); m.Run(ctx) }()
 		time.Sleep(15 * time.Second)
+		synctest.Wait()
 		if m.State() != Floor || strings.Count(m.log.String(), errNobody.Error()) != 1 {
 			t.Errorf("without a server: %v, log\n%s", m.State(), &m.log)
 		}
 		time.Sleep(30 * time.Second)
+		synctest.Wait()
 		if m.State() != Proven || m.now().Sub(real).Abs() > time.Minute {
 			t.Errorf("got %v, %v; want about %v", m.State(), m.now(), real)
 		}
@@ -184,6 +186,7 @@ func TestOffer(t *testing.T) {
 		done := make(chan struct{})
 		go func() { defer close(done); m.Run(ctx) }()
 		time.Sleep(time.Hour) // long pauses between the tries
+		synctest.Wait()
 		if told = slices.Compact(told); !slices.Equal(told, []State{Floor}) {
 			t.Errorf("without one: %v", told)
 		}
@@ -427,6 +430,7 @@ func TestShortLeases(t *testing.T) {
 			t.Error("the time is saved for each answer")
 		}
 		time.Sleep(saveEvery)
+		synctest.Wait()
 		if _, err := os.Stat(w.File); err != nil {
 			t.Errorf("it is not saved in time: %v", err)
 		}
