@@ -38,20 +38,22 @@ func limitsOf(c config, r resources, log *slog.Logger) stp.Limits {
 		Unauthenticated: l.Unauthenticated, Handshakes: l.Handshakes, HandshakeBytes: l.HandshakeBytes,
 		CredentialSessions: l.CredentialSessions, CredentialBytes: l.CredentialBytes, CredentialSEs: l.CredentialSEs,
 	}
+	sessions := int64(16384)
 	if r.memory > 0 {
+		sessions = min(sessions, r.memory/2/sessionMemory)
 		boundBy(&limits.Handshakes, 3072, r.memory/16/handshakeMemory)
-		boundBy(&limits.Sessions, 16384, r.memory/2/sessionMemory)
-		boundBy(&limits.Bytes, 16<<20, r.memory/16)
-		boundBy(&limits.CredentialBytes, 4<<20, int64(limits.Bytes)/2)
+		boundBy(&limits.Bytes, 8<<20, r.memory/16)
+		boundBy(&limits.CredentialBytes, 2<<20, int64(limits.Bytes)/2)
 	}
 	if r.files > 0 {
 		files := max(r.files-filesHeld-int64(filesPerSE*len(c.Elements)), 16)
 		boundBy(&limits.Unauthenticated, 4096, files/4)
-		boundBy(&limits.Sessions, 16384, files-files/4)
+		boundBy(&limits.Sessions, int(sessions), files-files/4)
 		if need := int64(limits.Unauthenticated) + int64(limits.Sessions); need > files {
 			log.Warn("limits.unauthenticated and limits.sessions are more than the file descriptors; LimitNOFILE= of systemd or ulimit -n gives more", "want", need, "have", files)
 		}
 	}
+	boundBy(&limits.Sessions, int(sessions), sessions) // where nothing is known of files
 	return limits
 }
 

@@ -62,9 +62,9 @@
 //
 //	[limits]                        # the defaults; less where the machine has less
 //	sessions            = 16384     # at one time
-//	buffer_bytes        = 16777216  # that all sessions buffer beyond 16 KiB each
+//	buffer_bytes        = 8388608   # that all sessions buffer beyond 16 KiB each
 //	credential_sessions = 64        # of one credential
-//	credential_bytes    = 4194304   # that its sessions buffer beyond 16 KiB each
+//	credential_bytes    = 2097152   # that its sessions buffer beyond 16 KiB each
 //	credential_elements = 256       # SEs that its sessions have powered on
 //	unauthenticated     = 4096      # connections that have shown no credential
 //	handshakes          = 3072      # of them that are worked on

@@ -19,7 +19,7 @@ type Limits struct {
 	// Sessions, one of sixteen and at most 64, and of Bytes, one of eight, that
 	// the user plane cannot take.
 	Sessions int // [sessions] at one time; default 16,384
-	Bytes    int // [buffer_bytes] that sessions buffer beyond [FreeBytes] each; default 16 MiB
+	Bytes    int // [buffer_bytes] that sessions buffer beyond [FreeBytes] each; default 8 MiB
 
 	// Of those who have not shown a credential. One address (of IPv6, one
 	// network of 64 bits) has at most half of the handshakes while others wait.
@@ -30,7 +30,7 @@ type Limits struct {
 	// Of each credential, which is known by its issuer and name: who has
 	// several certificates under one name has one share.
 	CredentialSessions int // [credential_sessions] at one time; default 64
-	CredentialBytes    int // [credential_bytes] that its sessions buffer beyond [FreeBytes] each; default 4 MiB
+	CredentialBytes    int // [credential_bytes] that its sessions buffer beyond [FreeBytes] each; default 2 MiB
 	CredentialSEs      int // [credential_elements] that its sessions hold; default 256
 }
 
@@ -59,8 +59,8 @@ func (l Limits) withDefaults() Limits {
 		value *int
 		def   int
 	}{
-		{&l.Sessions, 16384}, {&l.Bytes, 16 << 20}, {&l.Unauthenticated, 4096}, {&l.Handshakes, 3072}, {&l.HandshakeBytes, 16 << 10},
-		{&l.CredentialSessions, 64}, {&l.CredentialBytes, 4 << 20}, {&l.CredentialSEs, 256},
+		{&l.Sessions, 16384}, {&l.Bytes, 8 << 20}, {&l.Unauthenticated, 4096}, {&l.Handshakes, 3072}, {&l.HandshakeBytes, 16 << 10},
+		{&l.CredentialSessions, 64}, {&l.CredentialBytes, 2 << 20}, {&l.CredentialSEs, 256},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.def

@@ -112,7 +112,7 @@ func TestShareOfBuffers(t *testing.T) {
 		want    string
 	}{
 		{"of the credential", stp.Limits{CredentialBytes: 600 << 10}, 2, `the credential "bad" has what there is, limits.credential_bytes = 614400: `},
-		{"of all", stp.Limits{Bytes: 4 << 20}, 14, `all clients together have what there is, limits.buffer_bytes = 4194304: `},
+		{"of all", stp.Limits{Bytes: 4 << 20, CredentialBytes: 8 << 20}, 14, `all clients together have what there is, limits.buffer_bytes = 4194304: `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, tt.limits, 0)
