@@ -63,15 +63,16 @@ func (a *application) change(do func(st *state)) error {
 	return nil
 }
 
-// Select implements [applet.Application]. There is no response data: DO 6E has
-// all that a terminal asks. A terminated application is selected with a
+// Select implements [applet.Application]. The FCI is no more than the AID, by
+// which package access sees that this is no security domain. A terminated application is selected with a
 // warning, and takes ACTIVATE FILE alone.
 func (a *application) Select() (applet.Selection, []byte, error) {
 	s := &selection{app: a, decrypt: slotDecrypt, authenticate: slotAuthenticate}
+	fci := apdu.AppendTLV(nil, 0x6F, apdu.AppendTLV(nil, 0x84, fullAID(a.card)))
 	if a.state.terminated {
-		return s, nil, swTerminated
+		return s, fci, swTerminated
 	}
-	return s, nil, nil
+	return s, fci, nil
 }
 
 // Save implements [applet.Application].
