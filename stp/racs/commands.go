@@ -16,10 +16,15 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	return status.Text, wrap(err, "version")
 }
 
-// List asks for the SEIDs that the credential may use, in the server's order.
+// List asks for the SEIDs that the credential may use, in the server's order. What
+// a server has written shorter is expanded, see [ExpandList].
 func (c *Client) List(ctx context.Context) ([]string, error) {
 	status, err := c.one(ctx, c.newRequest().List())
-	return strings.Fields(status.Text), wrap(err, "list")
+	if err != nil {
+		return nil, wrap(err, "list")
+	}
+	seids, err := ExpandList(status.Text)
+	return seids, wrap(err, "list")
 }
 
 // Echo sends one word and returns what came back.
