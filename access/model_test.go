@@ -52,3 +52,22 @@ func unlike(k cardKind, w, manner int) bool {
 	}
 	return false
 }
+
+// A card that unwraps selects what secure messaging hides, and not what stands
+// on the wire.
+func TestModelUnwraps(t *testing.T) {
+	var k cardKind
+	k[secures] = 2
+	for i, app := range simApps {
+		for _, tt := range []struct {
+			data []byte
+			want int
+		}{{unwrap(app.aid), i}, {app.aid, 0}} {
+			card := newSimCard(k)
+			r, misused := card.transmit(apdu.Command{CLA: 0x0C, INS: apdu.INSSelect, P1: 0x04, Data: tt.data, Ne: 256})
+			if got := card.selected[0]; int(got) != tt.want || misused {
+				t.Errorf("SELECT %X under secure messaging: application %d, %04X, want %d", tt.data, got, uint16(r.SW), tt.want)
+			}
+		}
+	}
+}
