@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -120,4 +121,53 @@ func startConfined(t *testing.T, top, state, clock string) (*tses, *os.File) {
 	}
 	s.addr = line[1]
 	return s, r
+}
+
+// TestConfinedHost confines a TSES on a host to the user that it is, whoever that
+// may be: it serves, sees revocations, makes state, and tells its stacks when it
+// crashes.
+func TestConfinedHost(t *testing.T) {
+	s := serveTSES(t, "-confine", "self")
+	c := s.mustOpen(t, "user")
+	for _, tt := range []struct{ line, want string }{
+		{"LIST", "soft1"}, {"POWERON soft1", ""}, {"APDU soft1 00A4040005A000000308 APPEND", "9000"},
+	} {
+		if answer, err := c.ask(tt.line); err != nil || !strings.Contains(fmt.Sprint(answer), tt.want) {
+			t.Errorf("%s: %v, %v; want %q", tt.line, answer, err, tt.want)
+		}
+	}
+	if got := s.log.String(); !strings.Contains(got, `msg=confined by="system calls (seccomp)"`) || strings.Contains(got, "no capabilities but") {
+		t.Errorf("the log:\n%s", got)
+	}
+}
+
+// TestConfinedCrash: what Go says of a crash comes out, and the process ends.
+func TestConfinedCrash(t *testing.T) {
+	s, err := startTSES(filepath.Join(t.TempDir(), "state"), "-confine", "self")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.stop(syscall.SIGQUIT)
+	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 2 {
+		t.Errorf("it ends with %v, want status 2", err)
+	}
+	if got := s.log.String(); !strings.Contains(got, "SIGQUIT") || !strings.Contains(got, "goroutine ") {
+		t.Errorf("no stacks:\n%s", got)
+	}
+}
+
+// What -confine cannot do is said, and nothing goes on as before.
+func TestConfineRefuses(t *testing.T) {
+	for _, tt := range []struct{ listen, who, want string }{
+		{"127.0.0.1:0", "0", "-confine wants self"},
+		{"127.0.0.1:0", "nobody-of-that-name", "unknown user"},
+		{"127.0.0.1:0", "root", "make a user for the TSES"},
+		{"localhost:7777", "self", "needs an address"},
+		{"127.0.0.1:racs", "self", "a port needs to be a number"},
+	} {
+		status, _, said := runOnce(t, "-state", filepath.Join(t.TempDir(), "state"), "-listen", tt.listen, "-confine", tt.who)
+		if status != exitFailed || !strings.Contains(said, tt.want) {
+			t.Errorf("-listen %s -confine %s: status %d, %q; want %q", tt.listen, tt.who, status, said, tt.want)
+		}
+	}
 }

@@ -14,9 +14,9 @@ import (
 
 // order is what the flags of the credential subcommand say.
 type order struct {
-	state, planes, out, issuer string
-	globs                      []string // nil: -se was not given
-	days                       int
+	state, planes, out, caKey, issuer string
+	globs                             []string // nil: -se was not given
+	days                              int
 }
 
 // maxDays is the longest life of a credential. That of the CA ends it anyhow.
@@ -37,6 +37,7 @@ func credential(f flags, args []string, stdout, stderr io.Writer) error {
 	})
 	fs.IntVar(&o.days, "days", 365, "issue: how many days it is valid")
 	fs.StringVar(&o.out, "out", "", "issue: the `file` for certificate and key")
+	fs.StringVar(&o.caKey, "ca-key", "", "issue: the `file` with the CA's key, where that is not in the state directory")
 	fs.StringVar(&o.issuer, "issuer", "", "revoke: the `file` with the certificate of the CA that the serial number is of, or the SHA-256 of its public key; without it any CA's is meant")
 	names, err := parse(fs, args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -97,7 +98,7 @@ func issue(o order, name string, stdout io.Writer) error {
 		return err
 	}
 	wanted := access.Order{Name: name, Planes: planes, SEs: o.globs, Life: time.Duration(o.days) * 24 * time.Hour}
-	authority, err := openAuthority(o.state)
+	authority, err := openAuthority(o.state, o.caKey)
 	if err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func issue(o order, name string, stdout io.Writer) error {
 }
 
 func revoke(o order, nameOrSerial string, stdout io.Writer) error {
-	authority, err := openAuthority(o.state)
+	authority, err := openAuthority(o.state, "")
 	if err != nil {
 		return err
 	}
@@ -146,7 +147,7 @@ func revokeOf(r *access.Registry, issuer, serial string, stdout io.Writer) error
 }
 
 func list(o order, stdout io.Writer) error {
-	authority, err := openAuthority(o.state)
+	authority, err := openAuthority(o.state, "")
 	if err != nil {
 		return err
 	}
@@ -170,11 +171,15 @@ func listed(e access.Entry, own string) string {
 	return e.ID().String()
 }
 
-// openAuthority opens the CA of a state that the TSES has made.
-func openAuthority(state string) (*access.Authority, error) {
+// openAuthority opens the CA of a state that the TSES has made. caKey is where its
+// key is kept, "" for there.
+func openAuthority(state, caKey string) (*access.Authority, error) {
 	a, err := access.OpenAuthority(state)
 	if errors.Is(err, access.ErrNoAuthority) {
 		return nil, fmt.Errorf("%w; run the TSES once with -state %s, or name the right directory", err, state)
+	}
+	if err == nil && caKey != "" {
+		err = a.TakeKey(caKey)
 	}
 	return a, err
 }

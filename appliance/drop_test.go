@@ -37,7 +37,7 @@ func TestMemoryIsForClocks(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		r, err := rulesOfCage(c, flags{confine: 7777})
+		r, err := rulesOfCage(c, flags{confine: "7777"})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -1,6 +1,6 @@
 // Command appliance is the TSES: a server of secure elements.
 //
-//	appliance [-config FILE] [-state DIR] [-listen ADDR]
+//	appliance [-config FILE] [-state DIR] [-listen ADDR] [-confine USER]
 //
 // makes its state on the first run (a CA, a server certificate, the credentials
 // of an administrator and of a user), powers up its elements' drivers, serves
@@ -20,11 +20,25 @@
 // CA of its own then and issues no credentials, see [access.Box]; without an
 // address in the configuration it listens on 0.0.0.0:7777.
 //
-// There it also has -confine UID, by which it gives up root and all that its
-// configuration does not need before anybody can speak to it, and a pipe to
-// its supervisor for a byte each time that it has found itself to serve.
+// There it also has a pipe to its supervisor for a byte each time that it has found
+// itself to serve.
 //
-//	appliance credential issue NAME -plane user|administrator|user,administrator [-se GLOB]... [-days N] -out FILE
+// With -confine, on a card or on any Linux host (amd64 and arm64; elsewhere it is
+// an error), a TSES gives up what its configuration does not need before anybody
+// can speak to it: root and all capabilities (but to bind a port below 1024), files
+// other than its state, configuration, certificates, devices, /proc and /sys, all
+// TCP ports but its own, all sockets but TCP's and pcscd's, all programs, and of
+// some 390 system calls about 260. The log says what the kernel could not do.
+//
+//	appliance -confine self         # stay who one is: systemd or a person has chosen
+//	appliance -confine tses         # from root to a user of the host, in their groups
+//	appliance -confine 7777         # from root to this user and group, as on a card
+//
+// It wants listen to have an address and a port, not a name. The state directory is
+// made for the user; one that is there has to be theirs. packaging/systemd has a
+// unit that starts it so.
+//
+//	appliance credential issue NAME -plane user|administrator|user,administrator [-se GLOB]... [-days N] -out FILE [-ca-key FILE]
 //	appliance credential revoke NAME|SERIAL
 //	appliance credential revoke SERIAL -issuer FILE|KEY
 //	appliance credential list
@@ -35,6 +49,18 @@
 // sessions end too: FILE holds the certificate of the CA that has signed it, KEY
 // is the SHA-256 of that CA's public key in hex. Without -issuer a serial number
 // that was not issued here is revoked whatever CA it is of.
+//
+// The CA's key, ca.key in the state directory, signs credentials and the server's
+// certificate, and nothing else needs it. Keep it elsewhere once the TSES has
+// started: -ca-key FILE says where it is when a credential is issued. The server
+// then cannot renew its certificate, which is valid for two years; it says until
+// when, once a day from 30 days before on as a warning, and
+//
+//	appliance certificate renew [-ca-key FILE] [-names NAME,...]
+//
+// makes another one for the names that the old one has, and more. It works on the
+// state directory, whose server takes the new one within seconds, or on a copy of
+// ca.pem and server.pem where the key is: bring server.pem back, with mode 0600.
 //
 //	appliance element accept SEID
 //	appliance element forget SEID
@@ -236,12 +262,13 @@ func main() {
 var errUsage = errors.New("usage")
 
 const usage = `usage:
-  appliance [-config FILE] [-state DIR] [-listen ADDR]
+  appliance [-config FILE] [-state DIR] [-listen ADDR] [-confine USER]
   appliance -check [-config FILE]
-  appliance -box DIR [-config FILE] [-state DIR] [-listen ADDR] [-confine UID]
-  appliance [-state DIR] credential issue NAME -plane PLANES [-se GLOB]... [-days N] -out FILE
+  appliance -box DIR [-config FILE] [-state DIR] [-listen ADDR] [-confine USER]
+  appliance [-state DIR] credential issue NAME -plane PLANES [-se GLOB]... [-days N] -out FILE [-ca-key FILE]
   appliance [-state DIR] credential revoke NAME|SERIAL [-issuer FILE|KEY]
   appliance [-state DIR] credential list
+  appliance [-state DIR] certificate renew [-ca-key FILE] [-names NAME,...]
   appliance [-state DIR] element accept|forget SEID
 `
 
@@ -249,7 +276,7 @@ const usage = `usage:
 type flags struct {
 	config, state, listen, box string
 
-	confine int // the user ID to change to; 0: stay what one is
+	confine string // the user to change to, or self; "": give nothing up
 
 	machine *machine // nil: this one
 }
@@ -263,7 +290,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&f.state, "state", defaultState, "the state `directory`")
 	fs.StringVar(&f.listen, "listen", "", "the `address` to listen on; overrides the configuration, port 0 picks one")
 	fs.StringVar(&f.box, "box", "", "the `directory` with the identity and the trust that an SD card brings")
-	fs.IntVar(&f.confine, "confine", 0, "the user and group `ID` to change to, giving up all that is not needed")
+	fs.StringVar(&f.confine, "confine", "", "give up all that is not needed, and become a `user`: a name, a number, or self to stay who one is")
 	only := fs.Bool("check", false, "check the configuration and end")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -279,6 +306,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return attend(ctx, f, stderr)
 	case args[0] == "credential":
 		err = credential(f, args[1:], stdout, stderr)
+	case args[0] == "certificate":
+		err = certificate(f, args[1:], stdout, stderr)
 	case args[0] == "element":
 		err = element(f, args[1:], stdout, stderr)
 	default:

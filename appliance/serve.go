@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -127,39 +126,6 @@ func newGate(c config, self identity) (*access.Gate, error) {
 		return nil, err
 	}
 	return access.NewGate(self.Registry(), trust, policy)
-}
-
-// serverCertificate hands out the server's certificate and renews it while the
-// server runs.
-type serverCertificate struct {
-	authority *access.Authority
-	names     []string
-	log       *slog.Logger
-
-	mu      sync.Mutex
-	cert    *tls.Certificate
-	checked time.Time
-}
-
-// get looks once a day whether the certificate is still good for a while. One
-// that cannot be renewed yet stays: it has a month left.
-func (s *serverCertificate) get() (*tls.Certificate, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cert != nil && time.Since(s.checked) < 24*time.Hour {
-		return s.cert, nil
-	}
-	cert, err := s.authority.ServerCertificate(s.names)
-	if err != nil && s.cert == nil {
-		return nil, err
-	}
-	s.checked = time.Now()
-	if err != nil {
-		s.log.Error("the server's certificate is not renewed, the old one is used; next try in a day", "until", s.cert.Leaf.NotAfter, "err", err)
-		return s.cert, nil
-	}
-	s.cert = cert
-	return cert, nil
 }
 
 // announce says that the TSES is ready, and how to reach it, in lines that can

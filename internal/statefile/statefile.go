@@ -133,7 +133,7 @@ func (r Rule) Judge(path string, info fs.FileInfo) error {
 		return fmt.Errorf("%s is %s: %w; move it away, and put the file in its place", path, kind(info.Mode()), ErrKind)
 	}
 	if r.Ours && foreign(info) {
-		return fmt.Errorf("%s: %w: user %d owns it, and this program runs as user %d; if what it holds is right: chown %[4]d %[1]s", path, ErrOwner, owner(info), os.Geteuid())
+		return fmt.Errorf("%s: %w: user %[3]d owns it, and this program runs as user %[4]d; run it as user %[3]d, or, if what it holds is right, chown %[4]d %[1]s", path, ErrOwner, owner(info), os.Geteuid())
 	}
 	if open := info.Mode().Perm() & r.Shut; judgesModes && open != 0 {
 		return fmt.Errorf("%s: %w (mode %04o): %s", path, ErrMode, info.Mode().Perm(), r.shutAdvice(path, open))
@@ -181,7 +181,7 @@ func CheckDir(path string) error {
 	case !info.IsDir():
 		return fmt.Errorf("%s is %s and no directory; move it away, or name another", path, kindOfFile(info.Mode()))
 	case foreign(info):
-		return fmt.Errorf("%s: %w: user %d owns this directory, and this program runs as user %d; if what it holds is right: chown -R %[4]d %[1]s", path, ErrOwner, owner(info), os.Geteuid())
+		return fmt.Errorf("%s: %w: user %[3]d owns this directory, and this program runs as user %[4]d; run it as user %[3]d, or, if what it holds is right, chown -R %[4]d %[1]s", path, ErrOwner, owner(info), os.Geteuid())
 	case judgesModes && info.Mode().Perm()&0o022 != 0:
 		return fmt.Errorf("%s: %w (mode %04o): others can replace what this directory holds; chmod 700 %[1]s", path, ErrMode, info.Mode().Perm())
 	}

@@ -20,9 +20,10 @@ import (
 
 // Rules say what a process keeps. Paths that are not there are left out.
 type Rules struct {
-	// UID and GID are the user and group from then on, without any further
-	// group; 0 is who the process is already.
+	// UID and GID are the user and group from then on, and Groups the further
+	// ones; 0 is who the process is already, in the groups that it is in.
 	UID, GID int
+	Groups   []int
 
 	ReadWrite []string // directories with what is below, or files
 	Read      []string

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -46,6 +47,13 @@ func Enter(r Rules) (Cage, error) {
 	return Cage{}, fmt.Errorf("confine: execute %s again: %w", program, err)
 }
 
+// Begun tells whether the first step was made, in whose program this one begins
+// anew: Enter looks at no rules any more.
+func Begun() bool {
+	_, ok := os.LookupEnv(reportEnv)
+	return ok
+}
+
 // finish is the second step.
 func finish(said string) (Cage, error) {
 	var h handover
@@ -82,7 +90,9 @@ func giveUp(r Rules, program string, report *Report) error {
 		return err
 	}
 	defer files.close()
-	report.add("capability bounding set", dropBounding(r.Keep))
+	if os.Geteuid() == 0 { // from who is not, no execution takes more than they have
+		report.add("capability bounding set", dropBounding(r.Keep))
+	}
 	if err := changeUser(r, report); err != nil {
 		return err
 	}
@@ -124,8 +134,8 @@ func changeUser(r Rules, report *Report) error {
 		if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
 			return fmt.Errorf("keep capabilities: %w", err)
 		}
-		if _, _, e := unix.RawSyscall(unix.SYS_SETGROUPS, 0, 0, 0); e != 0 {
-			return fmt.Errorf("no further groups: %w", e)
+		if err := furtherGroups(r.Groups); err != nil {
+			return err
 		}
 		gid, uid := uintptr(r.GID), uintptr(r.UID)
 		if _, _, e := unix.RawSyscall(unix.SYS_SETRESGID, gid, gid, gid); e != 0 {
@@ -137,6 +147,17 @@ func changeUser(r Rules, report *Report) error {
 		report.add(fmt.Sprintf("user %d, group %d", r.UID, r.GID), nil)
 	}
 	return keepCapabilities(r.Keep, report)
+}
+
+func furtherGroups(groups []int) error {
+	list := make([]uint32, len(groups)+1) // one more, so that there is a first
+	for i, g := range groups {
+		list[i] = uint32(g)
+	}
+	if _, _, e := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(&list[0])), 0); e != 0 {
+		return fmt.Errorf("further groups %v: %w", groups, e)
+	}
+	return nil
 }
 
 // keepCapabilities gives up all capabilities but those, which are then passed

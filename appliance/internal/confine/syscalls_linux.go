@@ -17,7 +17,7 @@ type group struct {
 // arguments are looked at.
 var allowed = []group{
 	{"memory: Go's heap and stacks, malloc of a cgo build. Of mmap and mprotect see filtered", []uint32{
-		unix.SYS_BRK, unix.SYS_MUNMAP, unix.SYS_MREMAP, unix.SYS_MADVISE, unix.SYS_MINCORE}},
+		unix.SYS_BRK, unix.SYS_MUNMAP, unix.SYS_MREMAP, unix.SYS_MADVISE}},
 	{"threads: how Go's scheduler and a C library start, stop, wake and end them", []uint32{
 		unix.SYS_FUTEX, unix.SYS_SCHED_YIELD, unix.SYS_SCHED_GETAFFINITY, unix.SYS_SET_ROBUST_LIST, unix.SYS_GET_ROBUST_LIST,
 		unix.SYS_SET_TID_ADDRESS, unix.SYS_RSEQ, unix.SYS_MEMBARRIER, unix.SYS_GETTID, unix.SYS_EXIT, unix.SYS_EXIT_GROUP}},
