@@ -81,6 +81,7 @@ func (x *t0exchange) run(ctx context.Context) error {
 			if x.nulls++; x.nulls > x.maxNulls {
 				return fmt.Errorf("%w: it asked for more time %d times", drivers.ErrMute, x.nulls)
 			}
+			drivers.Busy(ctx)
 			continue
 		case b&sw1Mask == 0x60 || b&sw1Mask == 0x90:
 			return x.finish(ctx, b)

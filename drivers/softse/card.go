@@ -101,8 +101,8 @@ func (o Opts) preinstalled(card applet.Card) []Instance {
 }
 
 func (c *Card) save(state []byte) error {
-	if c.store == nil {
-		return nil
+	if err := c.mayCommit(); err != nil || c.store == nil {
+		return err
 	}
 	err := c.store.Save(state)
 	if err == nil {

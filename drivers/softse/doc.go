@@ -24,10 +24,15 @@
 // # Time
 //
 // Commands run inside Transmit. Two kinds can take long. Key pair generation
-// (INS 46 and 47; RSA 4096 takes seconds on a small board) runs in a goroutine
-// that the card owns: when the context is done Transmit returns, with
-// [drivers.ErrOutcomeUnknown], and the next call waits, within its own
-// context, until the generation ends, since Go cannot interrupt one. PowerOff
+// (INS 46 and 47; RSA 4096 takes up to a minute on a small board) runs in a
+// goroutine that the card owns, and asks for more time ([drivers.Busy]) as a chip
+// does. When the context is done Transmit returns, and the next call waits, within
+// its own context, until the generation ends, since Go cannot interrupt one. Such
+// a command, and one whose card is powered off, changes nothing: the old key is
+// replaced in one step, when the new one is complete and somebody still waits for
+// the answer. Where the context ends within that step, Transmit returns the answer.
+// An answer that is lost on its way to a client behind this point leaves the new
+// key, whose public key can be read (GET METADATA, or INS 47 with P1 81). PowerOff
 // does not wait; the channels are then closed as soon as the generation ends.
 // [Card.Close] waits. EXTERNAL AUTHENTICATE after failed ones is answered
 // late (package gp); the wait comes before the command is executed, and a

@@ -110,7 +110,15 @@ func (s *testSelection) Process(c apdu.Command) apdu.Response {
 		panic("test fault")
 	case insGenerate:
 		time.Sleep(slowTime)
-		return apdu.Response{Data: c.Data, SW: apdu.SWSuccess}
+		if c.P1 == 0 {
+			return apdu.Response{Data: c.Data, SW: apdu.SWSuccess}
+		}
+		s.a.count += c.P1 // it stands for the key
+		if err := s.a.card.Commit(); err != nil {
+			s.a.count -= c.P1
+			return apdu.Response{SW: apdu.SWMemoryFailure}
+		}
+		return apdu.Response{Data: []byte{s.a.count}, SW: apdu.SWSuccess}
 	}
 	return apdu.Response{SW: apdu.SWInstruction}
 }
@@ -119,9 +127,10 @@ func (s *testSelection) Process(c apdu.Command) apdu.Response {
 var errDiskFull = errors.New("the disk is full")
 
 type memory struct {
-	state []byte
-	saves int
-	fail  error
+	state  []byte
+	saves  int
+	fail   error
+	saving func() // called when it begins to save; nil: nothing
 }
 
 func (m *memory) Load() ([]byte, error) {
@@ -132,6 +141,9 @@ func (m *memory) Load() ([]byte, error) {
 }
 
 func (m *memory) Save(state []byte) error {
+	if m.saving != nil {
+		m.saving()
+	}
 	if m.fail != nil {
 		return m.fail
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cloud-of-se/tses/apdu"
+	"github.com/cloud-of-se/tses/drivers"
 )
 
 // exchange is one command and its answer. It first sends the blocks of the
@@ -140,6 +141,9 @@ func (x *exchange) converse(ctx context.Context, p phase) (Block, error) {
 		case err == nil && b.isRequest():
 			if reply, err = x.grant(b); err == nil {
 				lost = 0
+			}
+			if err == nil && b.kind() == SWTX {
+				drivers.Busy(ctx)
 			}
 		case err == nil && b.isR():
 			lost++
