@@ -84,10 +84,7 @@ func (c *Conn) goodbye() error {
 	c.mu.Lock()
 	deaf := c.deaf
 	c.mu.Unlock()
-	raw := c.NetConn()
-	if a, ok := raw.(*arrival); ok {
-		raw = a.Conn
-	}
+	raw := c.raw()
 	if deaf || c.CloseWrite() != nil {
 		return raw.Close()
 	}

@@ -271,6 +271,9 @@ func (s *Server) run(ctx, draining context.Context, c *Conn, session *Session) {
 		return
 	}
 	defer s.leave(session)
+	if err := KeepAlive(c.raw()); err != nil {
+		session.log.Warn("a client that vanishes is found out late", "err", err)
+	}
 	session.log.Info("session begins", "planes", session.cred.Planes.String())
 
 	stopDrain := context.AfterFunc(draining, func() { c.end(ErrDraining) })

@@ -39,14 +39,12 @@ func (p *peer) apdu(ctx context.Context, args []byte) error {
 	if err := p.reserve(answerRoom(cmd, opts)); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.apduTime)
-	defer cancel()
-	x := exchange{p: p, ctx: ctx, seid: seid, raw: opts.raw}
+	x := exchange{p: p, ctx: p.patience.begin(ctx), seid: seid, raw: opts.raw}
 	r, err := x.transmit(cmd, wire)
 	if err == nil && opts.more {
 		r, err = x.fetch(cmd, r, opts)
 	}
-	if err != nil {
+	if err = p.patience.end(err); err != nil {
 		return err
 	}
 	if opts.wants && r.SW != opts.want {

@@ -131,10 +131,8 @@ func (p *peer) powerOn(ctx context.Context, args []byte) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.apduTime)
-	defer cancel()
-	atr, already, err := p.ses.PowerOn(ctx, seid)
-	if err != nil {
+	atr, already, err := p.ses.PowerOn(p.patience.begin(ctx), seid)
+	if err = p.patience.end(err); err != nil {
 		return err
 	}
 	if already {
@@ -171,11 +169,9 @@ func (p *peer) reset(ctx context.Context, args []byte) error {
 	default:
 		return status(racs.NotSupported, racs.Reset, fmt.Sprintf("option %.32q, RESET knows WARM", option))
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.apduTime)
-	defer cancel()
 	seid := p.intern(tok)
-	atr, err := p.ses.Reset(ctx, seid, kind)
-	if err != nil {
+	atr, err := p.ses.Reset(p.patience.begin(ctx), seid, kind)
+	if err = p.patience.end(err); err != nil {
 		return err
 	}
 	return p.okText(racs.Reset, fmt.Sprintf("%s was reset (%s), ATR %X", seid, kind, atr))
@@ -230,6 +226,8 @@ func classOf(err error) racs.Class {
 		return racs.SyntaxError
 	case errors.Is(err, drivers.ErrPoweredOff):
 		return racs.Illegal
+	case errors.Is(err, context.DeadlineExceeded): // of its time, by which it was cancelled
+		return racs.HardwareError
 	case errors.Is(err, context.Canceled), errors.Is(err, grid.ErrClosed), errors.Is(err, stp.ErrDraining):
 		return racs.SystemError
 	}

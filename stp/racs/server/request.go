@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/cloud-of-se/tses/stp"
 	"github.com/cloud-of-se/tses/stp/racs"
@@ -17,7 +16,7 @@ type peer struct {
 	ses      *stp.Session
 	lines    lineReader
 	out      answer
-	apduTime time.Duration
+	patience patience
 
 	state state
 	input bool // what came last from the client was no blank line

@@ -62,6 +62,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/cloud-of-se/tses/drivers"
 	"github.com/cloud-of-se/tses/stp"
 	"github.com/cloud-of-se/tses/stp/racs"
 )
@@ -72,7 +73,8 @@ const DefaultAPDUTime = 30 * time.Second
 // Server is a stp.Handler for RACS.
 type Server struct {
 	// APDUTime bounds one command on an SE: POWERON, RESET or APDU with all
-	// its rounds; 0 is [DefaultAPDUTime].
+	// its rounds; 0 is [DefaultAPDUTime]. An SE that asks for more time (a chip
+	// by WTX, a software SE that makes a key) has it again, ten times at most.
 	APDUTime time.Duration
 }
 
@@ -89,16 +91,21 @@ type connection interface {
 }
 
 func (s *Server) newPeer(c connection, ses *stp.Session) *peer {
-	p := &peer{conn: c, ses: ses, lines: lineReader{src: c}, apduTime: s.APDUTime, input: true}
+	p := &peer{conn: c, ses: ses, lines: lineReader{src: c}, patience: patience{time: s.APDUTime}, input: true}
 	p.lines.grow = func(size int) error { return p.hold(size, cap(p.out.buf)) }
-	if p.apduTime <= 0 {
-		p.apduTime = DefaultAPDUTime
+	if p.patience.time <= 0 {
+		p.patience.time = DefaultAPDUTime
+	}
+	p.patience.gone = func() error { return nil }
+	if c, ok := c.(interface{ Gone() error }); ok {
+		p.patience.gone = c.Gone
 	}
 	return p
 }
 
 // serve takes line after line until the client quits or the session breaks.
 func (p *peer) serve(ctx context.Context) error {
+	ctx = drivers.OnBusy(ctx, p.patience.busy)
 	for {
 		line, err := p.read()
 		if errors.Is(err, errLongLine) {
