@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cloud-of-se/tses/internal/journal"
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // sink is the log of the box: files on the card, and the console. Nobody waits for
@@ -98,7 +99,7 @@ func openFiles(dir string, console io.Writer) (*files, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, logFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := statefile.Edit(filepath.Join(dir, logFile), os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +156,7 @@ func (f *files) rotate() error {
 	if err = errors.Join(err, os.Rename(path, filepath.Join(f.dir, oldFile))); err != nil {
 		return err
 	}
-	f.file, err = os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	f.file, err = statefile.Edit(path, os.O_EXCL|os.O_APPEND, 0o600)
 	f.size = 0
 	return err
 }

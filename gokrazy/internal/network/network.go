@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/cloud-of-se/tses/internal/statefile"
 )
 
 // Config is how the box is connected. The zero value is DHCP on the first
@@ -260,11 +262,7 @@ func (c Config) resolver(servers []netip.Addr) error {
 	}
 	// Replaced, not written: it may be a link to the kernel's own, which cannot
 	// be written.
-	tmp := path + ".tmp"
-	if err := os.WriteFile(tmp, []byte(b.String()), 0o644); err != nil {
-		return fmt.Errorf("DNS servers: %w", err)
-	}
-	if err := os.Rename(tmp, path); err != nil {
+	if err := statefile.Write(path, []byte(b.String()), 0o644); err != nil {
 		return fmt.Errorf("DNS servers: %w", err)
 	}
 	return nil
