@@ -12,11 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -187,13 +189,15 @@ func (c cage) tries() map[string]func() error {
 			_, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_NETFILTER)
 			return err
 		},
-		"code":         code,
-		"write code":   func() error { return mapMemory(unix.PROT_READ | unix.PROT_WRITE | unix.PROT_EXEC) },
-		"type":         control(unix.TIOCSTI),
-		"discipline":   control(unix.TIOCSETD),
-		"tunnel":       control(unix.TUNSETIFF),
-		"own set-user": func() error { return os.Chmod(c.State, 0o4700) },
-		"own mode":     func() error { return os.Chmod(c.State, 0o777) },
+		"code":          code,
+		"write code":    func() error { return mapMemory(unix.PROT_READ | unix.PROT_WRITE | unix.PROT_EXEC) },
+		"type":          control(unix.TIOCSTI),
+		"discipline":    control(unix.TIOCSETD),
+		"tunnel":        control(unix.TUNSETIFF),
+		"own set-user":  func() error { return c.chmod("a", unix.S_ISUID|0o700) },
+		"threads":       threads,
+		"wake a thread": func() error { return unix.Tgkill(os.Getpid(), unix.Gettid(), 0) },
+		"own mode":      func() error { return c.chmod("b", 0o640) },
 		"set-user-ID": func() error {
 			return os.Chmod(filepath.Join(c.Foreign, "secret"), 0o4755)
 		},
@@ -314,6 +318,34 @@ func (c cage) save() error {
 		return err
 	}
 	return os.Rename(path+".tmp", filepath.Join(c.State, "elements", "soft1.state"))
+}
+
+// chmod gives a file of its own a mode.
+func (c cage) chmod(name string, mode uint32) error {
+	path := filepath.Join(c.State, name)
+	return errors.Join(os.WriteFile(path, nil, 0o600), unix.Chmod(path, mode))
+}
+
+// threads has more of them at a time than there were before.
+func threads() error {
+	const more = 40
+	there, enough := make(chan bool), make(chan bool)
+	for range more {
+		go func() {
+			runtime.LockOSThread() // and never unlocked: the thread ends
+			there <- true
+			<-enough
+		}()
+	}
+	defer close(enough)
+	for range more {
+		select {
+		case <-there:
+		case <-time.After(20 * time.Second):
+			return errors.New("no further threads")
+		}
+	}
+	return nil
 }
 
 // mapMemory maps a page and lets it go.
@@ -468,6 +500,7 @@ func TestEnter(t *testing.T) {
 		"exec": "EPERM", "command": "EPERM", "packets": "EAFNOSUPPORT", "UDP": "EPROTONOSUPPORT", "mount": "EPERM", "reboot": "EPERM",
 		"of tomorrow": "ENOSYS", "namespace": "EPERM", "keys": "EPERM", "memory file": "EPERM", "link": "EPERM", "process": "EPERM",
 		"limits": "EPERM", "debugger": "EPERM", "routes": "ok", "netfilter": "EPROTONOSUPPORT", "code": "EPERM", "write code": "EPERM",
+		"threads": "ok", "wake a thread": "ok", "own mode": "ok",
 		"type": "EPERM", "discipline": "EPERM", "tunnel": "EPERM", "own set-user": "EPERM",
 		"ptrace": "EPERM", "user": "EPERM", "kexec": "EPERM", "clone3": "ENOSYS",
 		"NoNewPrivs": "1", "Seccomp": "2", "CapEff": "0000000000000000", "CapPrm": "0000000000000000",
