@@ -59,7 +59,8 @@ func TestReadersThroughRACS(t *testing.T) {
 		return
 	}
 	p := vpcd.Start(t, "A")
-	s := serveTSES(t, "-config", writeConfig(t, simConfig))
+	// In its cage, in which a C library serves too.
+	s := serveTSES(t, "-confine", "self", "-config", writeConfig(t, simConfig))
 	c := s.mustOpen(t, "user")
 	found := pcsc.SEID(p.Reader("A1"), simATR)
 
