@@ -55,7 +55,8 @@ const flagsHelp = `  -server HOST:PORT  the TSES (or RACS_SERVER)
   -ca FILE           its ca.pem (or RACS_CA)
   -cred FILE         the credential: certificate and key in one PEM file (or RACS_CRED)
   -name NAME         the name that the server's certificate must have, instead of HOST
-  -timeout DURATION  for each of connecting, TLS and an answer (10s, 10s and 60s)
+  -timeout DURATION  for each of connecting, TLS and an answer (10s, 10s and 60s;
+                     330s for an APDU, as a key can take long to make)
   -tls12             admit servers that have only TLS 1.2, where a listener on the way
                      can read the credential's name
 

@@ -40,7 +40,8 @@ YubiKey CCID", which ykman, ykcs11, piv-go and their like look for:
 An SE is powered on when the first program connects to its reader, which takes
 it from other users of the TSES, and powered off when the last one has gone.
 Where the connection breaks, programs see the card removed, and inserted when it
-is back. A command that the TSES's rules forbid is answered 6982. PC/SC has room
+is back; a TSES that answers nothing for 22 seconds counts as broken, and the TSES
+gives the SEs of a client that is gone free after 25. A command that the TSES's rules forbid is answered 6982. PC/SC has room
 for 16 readers.
 `
 

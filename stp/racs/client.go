@@ -19,12 +19,20 @@ import (
 type Options struct {
 	DialTimeout      time.Duration // name resolution and TCP; 10 s
 	HandshakeTimeout time.Duration // TLS, and the first answer behind it; 10 s
-	RequestTimeout   time.Duration // a call whose context has no deadline; 60 s
+	RequestTimeout   time.Duration // a call whose context has no deadline; 60 s, and [APDUTimeout] with an APDU in it
 	WriteTimeout     time.Duration // until the server takes what is sent to it; 30 s
 	InFlight         int           // requests that are sent and not answered, further ones wait; 64
+
+	apduTimeout time.Duration
 }
 
+// APDUTimeout is how long an APDU may take where nothing else is said: more than
+// the five minutes that a TSES gives an SE that works, on a key say. That the TSES
+// is gone is told earlier, by the keep-alive probes of TCP.
+const APDUTimeout = 5*time.Minute + 30*time.Second
+
 func (o Options) withDefaults() Options {
+	o.apduTimeout = defaultTo(o.RequestTimeout, APDUTimeout)
 	o.DialTimeout = defaultTo(o.DialTimeout, 10*time.Second)
 	o.HandshakeTimeout = defaultTo(o.HandshakeTimeout, 10*time.Second)
 	o.RequestTimeout = defaultTo(o.RequestTimeout, 60*time.Second)
@@ -103,7 +111,11 @@ func (c *Client) Do(ctx context.Context, request *Request) (*Response, error) {
 	}
 	var overdue <-chan time.Time
 	if _, bounded := ctx.Deadline(); !bounded {
-		timer := time.NewTimer(c.options.RequestTimeout)
+		patience := c.options.RequestTimeout
+		if request.works {
+			patience = c.options.apduTimeout
+		}
+		timer := time.NewTimer(patience)
 		defer timer.Stop()
 		overdue = timer.C
 	}

@@ -42,7 +42,10 @@ func DialTLS(ctx context.Context, addr string, config *tls.Config, options Optio
 	options = options.withDefaults()
 	dialCtx, cancel := context.WithTimeout(ctx, options.DialTimeout)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(dialCtx, "tcp", addr)
+	// A server that is gone, or a network that is another one now, is found out
+	// after 25 s.
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3}}
+	conn, err := dialer.DialContext(dialCtx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %s: %w", addr, DialAdvice(err), err)
 	}

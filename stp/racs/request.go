@@ -24,6 +24,7 @@ type Request struct {
 	name     string
 	commands int
 	wire     []byte // all but END
+	works    bool   // it has an APDU, which may take long
 	err      error
 }
 
@@ -135,6 +136,7 @@ func (r *Request) APDU(seid string, command []byte, options APDUOptions) *Reques
 	if !r.open(APDU.String()) {
 		return r
 	}
+	r.works = true
 	r.token(seid)
 	r.wire = appendUpperHex(append(r.wire, ' '), command)
 	if options.Continue != 0 {

@@ -25,6 +25,35 @@ type card struct {
 	client *racs.Client
 	on     bool
 	used   time.Time
+
+	callMu sync.Mutex
+	begun  time.Time          // of the call under way
+	cancel context.CancelFunc // nil: there is none
+}
+
+// begin notes a call, so that [card.giveUp] can end it. end has to follow.
+func (c *card) begin(ctx context.Context) (called context.Context, end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	c.callMu.Lock()
+	defer c.callMu.Unlock()
+	c.begun, c.cancel = time.Now(), cancel
+	return ctx, func() {
+		c.callMu.Lock()
+		defer c.callMu.Unlock()
+		cancel()
+		c.cancel = nil
+	}
+}
+
+// giveUp ends a call that has waited since before a time.
+func (c *card) giveUp(since time.Time) (was bool) {
+	c.callMu.Lock()
+	defer c.callMu.Unlock()
+	if c.cancel == nil || !c.begun.Before(since) {
+		return false
+	}
+	c.cancel()
+	return true
 }
 
 var _ pcsclite.Card = (*card)(nil)
@@ -33,6 +62,8 @@ var _ pcsclite.Card = (*card)(nil)
 func (c *card) PowerOn(ctx context.Context) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	ctx, end := c.begin(ctx)
+	defer end()
 	if c.on { // a power-on of an SE that is on would do nothing
 		if err := c.shutdown(ctx); err != nil {
 			return nil, err
@@ -69,6 +100,8 @@ func (c *card) powerOn(ctx context.Context) ([]byte, error) {
 func (c *card) Reset(ctx context.Context) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	ctx, end := c.begin(ctx)
+	defer end()
 	if !c.on {
 		return nil, c.gone()
 	}
@@ -81,6 +114,8 @@ func (c *card) Reset(ctx context.Context) ([]byte, error) {
 func (c *card) Transmit(ctx context.Context, command []byte) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	ctx, end := c.begin(ctx)
+	defer end()
 	if !c.on {
 		return nil, c.gone()
 	}

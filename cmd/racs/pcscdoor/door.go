@@ -23,9 +23,9 @@ type Options struct {
 	SEIDs []string
 	// Name gives an SE the name of its reader; nil leaves it the SEID.
 	Name func(seid string) string
-	// CallTimeout ends a command to an SE, and its session; 0 is 90 s. It has
-	// to be longer than what the TSES gives a chip, so that the TSES's word is
-	// heard.
+	// CallTimeout ends a command to an SE, and its session; 0 is
+	// [racs.APDUTimeout], longer than what the TSES gives an SE that works. A
+	// TSES that does not answer the door itself ends it earlier.
 	CallTimeout time.Duration
 	// OpenTimeout is how long the TSES has, when the door is opened, to say
 	// which SEs there are, from connecting on; 0 is 30 s.
@@ -70,7 +70,7 @@ func openWith(ctx context.Context, opts Options, t timing) (*Door, error) {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	if opts.CallTimeout <= 0 {
-		opts.CallTimeout = 90 * time.Second
+		opts.CallTimeout = racs.APDUTimeout
 	}
 	if opts.OpenTimeout <= 0 {
 		opts.OpenTimeout = t.bound

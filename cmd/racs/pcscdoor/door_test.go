@@ -217,6 +217,18 @@ func TestSEsGoAndCome(t *testing.T) {
 	until(t, c, "two", pcsclite.Present)
 }
 
+// A command that is under way when the network goes silent is given up by the
+// door's own questions, long before its time is over.
+func TestSilentNetworkEndsACall(t *testing.T) {
+	n, d := start(t, map[string]drivers.SE{"one": scripted("one")})
+	conn, err := program(t, d).Connect(within(t), "one", pcsclite.Shared, pcsclite.ProtocolAny)
+	must(t, err)
+	release := n.hold()
+	defer release()
+	_, err = conn.Transmit(within(t), selectAny)
+	wantCode(t, err, pcsclite.WRemovedCard)
+}
+
 // A command whose answer is lost fails in time and is not sent again.
 func TestStalledNetwork(t *testing.T) {
 	se := scripted("one")

@@ -23,7 +23,7 @@ type timing struct {
 
 // inTheField survives a network that stalls for twenty seconds.
 var inTheField = timing{
-	poll: 2 * time.Second, keepAlive: 10 * time.Second, bound: 30 * time.Second, keepIdle: 30 * time.Second, retry: 10 * time.Second,
+	poll: 2 * time.Second, keepAlive: 10 * time.Second, bound: 22 * time.Second, keepIdle: 30 * time.Second, retry: 10 * time.Second,
 }
 
 // follow keeps the readers as the TSES's SEs are until ctx is done.
@@ -71,9 +71,13 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // was restarted meanwhile has not been missed by programs that did nothing.
 // What ended it may have ended the sessions of the SEs, so they are looked at.
 func (d *Door) ask(ctx context.Context) error {
+	asked := time.Now()
 	seids, err := d.list(ctx, d.bound)
 	if err != nil {
 		d.pinged = time.Time{}
+		if errors.Is(err, context.DeadlineExceeded) && time.Since(asked) >= d.bound {
+			d.giveUp(asked)
+		}
 		if seids, err = d.list(ctx, d.bound); err != nil {
 			return err
 		}
@@ -82,6 +86,17 @@ func (d *Door) ask(ctx context.Context) error {
 		d.log.Warn("an SE cannot be shown", "error", err)
 	}
 	return nil
+}
+
+// giveUp ends the calls that have had no answer since before the TSES was asked,
+// which has not answered either: the network to it is another one now, or none. It
+// is not for an SE that takes its time, of which the TSES says nothing.
+func (d *Door) giveUp(asked time.Time) {
+	for seid, s := range d.shown {
+		if s.card.giveUp(asked) {
+			d.log.Warn("a command is given up: the TSES does not answer", "seid", seid)
+		}
+	}
 }
 
 func (d *Door) list(ctx context.Context, bound time.Duration) ([]string, error) {
