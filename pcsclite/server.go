@@ -20,6 +20,11 @@ type Options struct {
 	// $XDG_RUNTIME_DIR where that is this user's and nobody else can use it, else
 	// the directory for temporary files.
 	Dir string
+	// Path is where the socket is instead, the same at every start, for programs
+	// that outlive a server. Its directory must be this user's, mode 0700, and is
+	// left as it is. The socket of a server that is gone is taken over, see
+	// [ErrServed].
+	Path string
 	// CallTimeout ends a call of a card. By default two minutes: a chip takes
 	// its time to make an RSA key.
 	CallTimeout time.Duration
@@ -88,6 +93,9 @@ func newServer(opts Options) *Server {
 const maxPath = 108
 
 func (s *Server) listen() error {
+	if s.opts.Path != "" {
+		return s.listenAt(s.opts.Path)
+	}
 	parent := s.opts.Dir
 	if parent == "" {
 		parent = os.Getenv("XDG_RUNTIME_DIR")
@@ -178,7 +186,7 @@ func (s *Server) Close() error {
 
 func (s *Server) remove() error {
 	if s.dir == "" {
-		return nil
+		return nil // a listener on a path of its own removes the socket
 	}
 	if err := os.RemoveAll(s.dir); err != nil {
 		return fmt.Errorf("remove the PC/SC socket's directory: %w", err)

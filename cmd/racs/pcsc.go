@@ -26,7 +26,7 @@ reader. They need libpcsclite, and neither pcscd nor root. racs runs PROGRAM and
 ends with its exit status; without PROGRAM it prints the line that tells a shell
 where the readers are, and stays until it is interrupted.
 
-    racs pcsc [-as WORD] [SEID[=NAME]...] [-- PROGRAM ARGS]
+    racs pcsc [-as WORD] [-socket PATH] [SEID[=NAME]...] [-- PROGRAM ARGS]
     racs pcsc -- opensc-tool -l
     racs pcsc soft1 -- gpg --card-status
 
@@ -36,6 +36,13 @@ that have none, for programs that look for one. -as YubiKey stands for "Yubico
 YubiKey CCID", which ykman, ykcs11, piv-go and their like look for:
 
     racs pcsc -as YubiKey soft1 -- ykman piv info
+
+A program that outlives racs (gpg-agent, scdaemon, a browser) keeps the path of the
+socket. -socket gives it one that stays, in a directory of yours with mode 0700;
+what a racs that is gone has left there is taken over:
+
+    racs pcsc -socket $XDG_RUNTIME_DIR/racs.pcsc
+    PCSCLITE_CSOCK_NAME=$XDG_RUNTIME_DIR/racs.pcsc gpg --card-status
 
 An SE is powered on when the first program connects to its reader, which takes
 it from other users of the TSES, and powered off when the last one has gone.
@@ -95,7 +102,7 @@ func (p *program) pcsc(ctx context.Context, words []string) error {
 	defer endLog()
 	door, err := pcscdoor.Open(ctx, pcscdoor.Options{
 		Dial:  func(ctx context.Context) (*racs.Client, error) { return racs.Dial(ctx, p.server, config, p.options()) },
-		SEIDs: a.seids, CallTimeout: p.timeout, OpenTimeout: p.timeout,
+		SEIDs: a.seids, Socket: p.socket, CallTimeout: p.timeout, OpenTimeout: p.timeout,
 		Name: func(seid string) string { return readerName(plain.Text(seid), a.names[seid], p.as) },
 		Log:  log,
 	})

@@ -63,6 +63,9 @@ func (p *program) command(ctx context.Context, words []string) error {
 			if p.as != "" && c.name != "pcsc" {
 				return usageError("-as is for racs pcsc alone")
 			}
+			if p.socket != "" && c.name != "pcsc" {
+				return usageError("-socket is for racs pcsc alone")
+			}
 			if p.asked != (update.Asked{}) && c.name != "update" {
 				return usageError("-older and -boot are for racs update alone")
 			}

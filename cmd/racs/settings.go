@@ -24,6 +24,7 @@ type settings struct {
 	tls12   bool
 	help    bool
 	as      string       // before the names of readers, of racs pcsc
+	socket  string       // that stays, of racs pcsc
 	asked   update.Asked // by name, of racs update
 	before  int          // words that stand before "--"; -1 without one
 }
@@ -40,6 +41,7 @@ func (p *program) parse(args []string, env func(string) string) (words []string,
 	flags.DurationVar(&p.timeout, "timeout", 0, "")
 	flags.BoolVar(&p.tls12, "tls12", false, "")
 	flags.StringVar(&p.as, "as", "", "")
+	flags.StringVar(&p.socket, "socket", "", "")
 	flags.StringVar(&p.asked.Older, "older", "", "")
 	flags.StringVar(&p.asked.Boot, "boot", "", "")
 	p.before = -1

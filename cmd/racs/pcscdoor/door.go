@@ -30,6 +30,8 @@ type Options struct {
 	// OpenTimeout is how long the TSES has, when the door is opened, to say
 	// which SEs there are, from connecting on; 0 is 30 s.
 	OpenTimeout time.Duration
+	// Socket is a path that stays, see [pcsclite.Options].Path.
+	Socket string
 	// Log hears what goes wrong and what is done about it; nil is nobody.
 	Log *slog.Logger
 }
@@ -100,7 +102,7 @@ func (d *Door) open(ctx context.Context) error {
 			return fmt.Errorf("SE %q: the credential may use %s: %w", seid, words(seids), ErrNoSE)
 		}
 	}
-	if d.server, err = pcsclite.Listen(pcsclite.Options{Log: d.log, CallTimeout: d.opts.CallTimeout}); err != nil {
+	if d.server, err = pcsclite.Listen(pcsclite.Options{Path: d.opts.Socket, Log: d.log, CallTimeout: d.opts.CallTimeout}); err != nil {
 		return err
 	}
 	return d.reconcile(ctx, seids)
