@@ -40,6 +40,7 @@ type InUseError struct {
 	SEID   string
 	Holder string    // the name of the credential that holds it; "" where that is not told
 	Since  time.Time // when it was powered on
+	Own    bool      // the holder is another session of the credential that asks
 	Why    error     // why it stays the holder's when it is off; nil where it does not
 }
 
@@ -48,6 +49,9 @@ func (e *InUseError) Error() string {
 	holder := cmp.Or(e.Holder, "another user")
 	if e.Why != nil {
 		return fmt.Sprintf("%s stays with %s since %s, because it keeps PIN states: %v", e.SEID, holder, e.Since.UTC().Format(time.RFC3339), e.Why)
+	}
+	if e.Own {
+		return fmt.Sprintf("%s is in use by another session of yours (%s) since %s; end it, one whose client is gone ends by itself within 25 s", e.SEID, holder, e.Since.UTC().Format(time.RFC3339))
 	}
 	return fmt.Sprintf("%s is in use by %s since %s", e.SEID, holder, e.Since.UTC().Format(time.RFC3339))
 }

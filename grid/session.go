@@ -241,7 +241,7 @@ func (sl *slot) peek(s *Session) (atr []byte, err error) {
 	case sl.owner == s:
 		return slices.Clone(sl.atr), nil
 	}
-	return nil, sl.inUse()
+	return nil, sl.inUse(s)
 }
 
 // claim makes a free SE the session's. On one that is its own and on already,
@@ -315,11 +315,11 @@ func (sl *slot) ownedBy(s *Session) error {
 	case sl.owner == nil:
 		return fmt.Errorf("%s: %w", sl.seid, drivers.ErrPoweredOff)
 	}
-	return sl.inUse()
+	return sl.inUse(s)
 }
 
-func (sl *slot) inUse() error {
-	return &InUseError{SEID: sl.seid, Holder: sl.owner.name, Since: sl.since}
+func (sl *slot) inUse(s *Session) error {
+	return &InUseError{SEID: sl.seid, Holder: sl.owner.name, Since: sl.since, Own: sl.owner.identity == s.identity}
 }
 
 func (sl *slot) setATR(atr []byte) {
