@@ -38,14 +38,6 @@ func (e *ShareError) Error() string {
 // Is tells that the error is [ErrShare].
 func (e *ShareError) Is(target error) bool { return target == ErrShare }
 
-// A session for which there is no place waits while others of the same
-// credential come to their end, so that a storm of short ones is served in its
-// turn.
-const (
-	shareStill = 2 * time.Second  // without an end, it is refused
-	shareTime  = 30 * time.Second // it is refused in any case
-)
-
 // shares are what the credentials have.
 type shares struct {
 	limits Limits
@@ -54,7 +46,7 @@ type shares struct {
 	of       map[holder]*share
 	sessions int
 	bytes    int
-	waiting  list.List // of *applicant, oldest first
+	queues
 }
 
 // share is what one credential has.
@@ -64,15 +56,14 @@ type share struct {
 	bytes    int
 	ses      int
 	ended    time.Time // when one of its sessions was the last to end
+
+	line list.List     // of *applicant, oldest first
+	turn *list.Element // in queues.turns
 }
 
-// applicant is a session that waits for a place.
-type applicant struct {
-	share *share
-	let   chan struct{} // closed when it has the place
+func newShares(l Limits) *shares {
+	return &shares{limits: l, of: make(map[holder]*share), queues: newQueues(l)}
 }
-
-func newShares(l Limits) *shares { return &shares{limits: l, of: make(map[holder]*share)} }
 
 // holder is what makes two credentials the same one for its share: a CA's, a
 // plane's and a name's. Another CA takes nothing from who has the same name here,
@@ -105,50 +96,22 @@ func (s *shares) enter(ctx context.Context, c *access.Credential, out <-chan str
 		s.mu.Unlock()
 		return sh, nil
 	}
-	a := &applicant{share: sh, let: make(chan struct{})}
-	place := s.waiting.PushBack(a)
+	a := s.join(sh)
+	if a == nil {
+		s.forget(sh)
+		s.mu.Unlock()
+		return nil, full
+	}
 	s.mu.Unlock()
-	if s.await(ctx, a, out) {
-		return sh, nil
-	}
-	return s.giveUp(a, place, full)
-}
+	s.await(ctx, a, out)
 
-// await waits for the place of a session that has ended.
-func (s *shares) await(ctx context.Context, a *applicant, out <-chan struct{}) (let bool) {
-	tick := time.NewTicker(shareStill)
-	defer tick.Stop()
-	for begun := time.Now(); time.Since(begun) < shareTime; {
-		select {
-		case <-a.let:
-			return true
-		case <-out:
-			return false
-		case <-ctx.Done():
-			return false
-		case now := <-tick.C:
-			s.mu.Lock()
-			still := now.Sub(a.share.ended) > shareStill
-			s.mu.Unlock()
-			if still {
-				return false
-			}
-		}
-	}
-	return false
-}
-
-// giveUp ends the wait; the place may have come at the last moment.
-func (s *shares) giveUp(a *applicant, place *list.Element, full error) (*share, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	select {
-	case <-a.let:
-		return a.share, nil
-	default:
+	if a.let { // it may have been so at the last moment
+		return sh, nil
 	}
-	s.waiting.Remove(place)
-	s.forget(a.share)
+	s.part(a)
+	s.forget(sh)
 	return nil, full
 }
 
@@ -183,28 +146,17 @@ func (s *shares) leave(p *portion) {
 	sh.ended = time.Now()
 	s.sessions--
 	s.bytes -= p.bytes
-	for at := s.waiting.Front(); at != nil; at = at.Next() {
-		if a := at.Value.(*applicant); s.full(a.share) == nil {
-			s.waiting.Remove(at)
-			s.count(a.share)
-			close(a.let)
-			break
-		}
-	}
+	s.settle(sh)
+	s.letIn()
 	s.forget(sh)
 }
 
 // forget drops the share of a credential that has nothing and waits for nothing.
+// It may have been forgotten before, and another have come in its place.
 func (s *shares) forget(sh *share) {
-	if sh.sessions > 0 {
-		return
+	if sh.sessions == 0 && sh.line.Len() == 0 && s.of[sh.holder] == sh {
+		delete(s.of, sh.holder)
 	}
-	for at := s.waiting.Front(); at != nil; at = at.Next() {
-		if at.Value.(*applicant).share == sh {
-			return
-		}
-	}
-	delete(s.of, sh.holder)
 }
 
 // hold changes how many bytes a credential buffers.

@@ -128,6 +128,48 @@ func TestRevocationEndsSessions(t *testing.T) {
 	log.waitFor(t, "the credential is revoked")
 }
 
+// A session whose credential is revoked while it waits for its share does not get
+// in.
+func TestRevokedWhileItWaits(t *testing.T) {
+	t.Parallel()
+	card, log := driverstest.NewScripted(driverstest.Options{}), new(logBuffer)
+	ts := stptest.Start(t, stptest.Options{
+		SEs: map[string]drivers.SE{"card": card}, Handler: holder{}, Log: log, Limits: stp.Limits{CredentialSessions: 1},
+	})
+	first := hold(t, ts, ts.Credential("alice", access.User))
+	_, pem, err := ts.Authority.Issue(access.Order{Name: "alice", Planes: access.User, Life: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cred, err := tls.X509KeyPair(pem, pem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(cred.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting, err := tls.Dial("tcp", ts.Addr, ts.TLS(cred))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer waiting.Close()
+	got := make(chan string)
+	go func() {
+		all, _ := io.ReadAll(waiting) // how it is ended is its own matter
+		got <- string(all)
+	}()
+	if _, err := ts.Authority.Registry().Revoke(access.SerialString(leaf)); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(500*time.Millisecond, func() { first.Close() }) // before shareStill
+	if all := <-got; all != "" {
+		t.Errorf("it gets in: %q", all)
+	}
+	log.waitFor(t, "session refused")
+	log.waitFor(t, "is revoked")
+}
+
 func TestExpiryEndsSessions(t *testing.T) {
 	ts, card, _ := start(t, stptest.Options{})
 	_, pem, err := ts.Authority.Issue(access.Order{Name: "brief", Planes: access.User, Life: 2 * time.Second})
