@@ -171,6 +171,7 @@ func TestRevokedWhileItWaits(t *testing.T) {
 }
 
 func TestExpiryEndsSessions(t *testing.T) {
+	t.Parallel()
 	ts, card, _ := start(t, stptest.Options{})
 	_, pem, err := ts.Authority.Issue(access.Order{Name: "brief", Planes: access.User, Life: 2 * time.Second})
 	if err != nil {
@@ -187,6 +188,7 @@ func TestExpiryEndsSessions(t *testing.T) {
 }
 
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	ts, card, _ := start(t, stptest.Options{})
 	c := hold(t, ts, ts.Credential("alice", access.User))
 	stopped := make(chan error, 1)
@@ -201,6 +203,7 @@ func TestDrain(t *testing.T) {
 }
 
 func TestSessionLimit(t *testing.T) {
+	t.Parallel()
 	ts, card, log := start(t, stptest.Options{Limits: stp.Limits{Sessions: 1}})
 	cred := ts.Credential("alice", access.User)
 	first := hold(t, ts, cred)

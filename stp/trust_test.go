@@ -42,6 +42,7 @@ func notIn(t *testing.T, ts *stptest.TSES, cert tls.Certificate, version uint16)
 // TestRevokedCAEndsSessions: what ends with an intermediate CA is what came by
 // it, and that at once.
 func TestRevokedCAEndsSessions(t *testing.T) {
+	t.Parallel()
 	for _, doubtful := range []bool{false, true} {
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 			t.Run(fmt.Sprintf("%s, clock in doubt %v", tls.VersionName(version), doubtful), func(t *testing.T) {
@@ -81,6 +82,7 @@ func closing(t *testing.T, c *tls.Conn) *tls.Conn {
 
 // TestExpiredCAEndsSessions: a credential is good no longer than any CA above it.
 func TestExpiredCAEndsSessions(t *testing.T) {
+	t.Parallel()
 	ca := accesstest.New(t, "partner")
 	end := time.Now().Add(3 * time.Second).Truncate(time.Second)
 	department := ca.CA("department", accesstest.Until(end))

@@ -88,15 +88,17 @@ func TestWaitingIsBounded(t *testing.T) {
 		c := newCrowd(t, Limits{Sessions: 16, CredentialSessions: 2}) // 4 may wait
 		c.come("greedy", access.User, 8)
 		c.expect("alone", counts{"greedy": 2}, counts{"greedy": 2})
-		c.come("bob", access.User, 4) // two wait
-		c.expect("beside it", counts{"greedy": 2, "bob": 2}, counts{"greedy": 4})
-		c.come("bob", access.User, 1) // as many as of the other
+		c.come("bob", access.User, 3) // one waits
+		c.expect("beside it", counts{"greedy": 2, "bob": 2}, counts{"greedy": 3})
 		c.come("eve", access.User, 3)
-		c.expect("a third", counts{"greedy": 2, "bob": 2, "eve": 2}, counts{"greedy": 4 + 1, "bob": 1})
+		c.expect("a third", counts{"greedy": 2, "bob": 2, "eve": 2}, counts{"greedy": 4})
+		c.come("bob", access.User, 1) // it would have no fewer then
+		c.come("greedy", access.User, 1)
+		c.expect("all have enough", counts{"greedy": 2, "bob": 2, "eve": 2}, counts{"greedy": 5, "bob": 1})
 		for _, name := range []string{"greedy", "bob", "eve"} {
 			c.ends(name)
 		}
-		c.expect("one of each goes", counts{"greedy": 2, "bob": 2, "eve": 2}, counts{"greedy": 4 + 1, "bob": 1})
+		c.expect("one of each goes", counts{"greedy": 2, "bob": 2, "eve": 2}, counts{"greedy": 5, "bob": 1})
 		c.empty()
 	})
 }

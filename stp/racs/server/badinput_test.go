@@ -245,9 +245,11 @@ func (b *bench) free() {
 	c := b.Dial(b.cred)
 	powerOn(b.t, c, "card")
 	powerOff(b.t, c, "card")
+	c.Close()
 }
 
 func TestClientNeverReads(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, stp.Limits{Write: 300 * time.Millisecond}, 0)
 	c := b.Dial(b.cred)
 	powerOn(t, c, "card")
@@ -269,6 +271,7 @@ func TestClientNeverReads(t *testing.T) {
 const shortIdle = 3 * time.Second
 
 func TestClientNeverSends(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, stp.Limits{Idle: shortIdle}, 0)
 	tests := []struct{ name, send string }{
 		{"nothing at all", ""},
@@ -294,6 +297,7 @@ func TestClientNeverSends(t *testing.T) {
 
 // TestTrickle: bytes that complete no line do not prolong the idle time.
 func TestTrickle(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, stp.Limits{Idle: shortIdle}, 0)
 	c := b.Dial(b.cred)
 	for start := time.Now(); time.Since(start) < 5*shortIdle; time.Sleep(20 * time.Millisecond) {
@@ -305,6 +309,7 @@ func TestTrickle(t *testing.T) {
 }
 
 func TestClientStopsInHandshake(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, stp.Limits{Handshake: 300 * time.Millisecond}, 0)
 	hello := "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" // a ClientHello that breaks off
 	for _, send := range []string{"", "\x16", hello} {
@@ -340,6 +345,7 @@ func TestClientVanishesInAPDU(t *testing.T) {
 
 // TestMuteChip: the time for an APDU ends, the session goes on.
 func TestMuteChip(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, stp.Limits{}, 200*time.Millisecond)
 	c := b.Dial(b.cred)
 	powerOn(t, c, "card")
