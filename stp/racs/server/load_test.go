@@ -113,9 +113,8 @@ func (l *loaded) peak() int {
 	return 0
 }
 
-// administrator gets in soon. The bound is for a loaded machine; the log has the
-// time.
-func (l *loaded) administrator() {
+// administrator tells how soon an administrator gets in, and is answered.
+func (l *loaded) administrator() time.Duration {
 	l.t.Helper()
 	begun := time.Now()
 	c, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", l.addr, l.conf["admin"])
@@ -125,10 +124,22 @@ func (l *loaded) administrator() {
 	defer c.Close()
 	const answer = "BEGIN \r\n+002 001 0.3\r\nEND\r\n"
 	pingPong(l.t, c, []byte("BEGIN\r\nGET-VERSION\r\nEND\r\n"), make([]byte, len(answer)))
-	took := time.Since(begun)
-	l.t.Logf("an administrator gets in after %v", took)
-	if took > 5*time.Second {
-		l.t.Error("that is too long")
+	return time.Since(begun)
+}
+
+// administratorSoon is the best of three times: the machine has other things to
+// do, too.
+func (l *loaded) administratorSoon() {
+	l.t.Helper()
+	best := time.Hour
+	for range 3 {
+		if best = min(best, l.administrator()); best < time.Second {
+			break
+		}
+	}
+	l.t.Logf("an administrator gets in after %v", best)
+	if best >= time.Second {
+		l.t.Error("want less than a second")
 	}
 }
 
@@ -189,7 +200,7 @@ func TestHalfOpenCertificates(t *testing.T) {
 		})
 	}
 	clients.Wait()
-	l.administrator()
+	l.administratorSoon()
 	t.Logf("at most %d MB", l.peak())
 	if l.peak() >= mostMemory {
 		t.Errorf("the server has had %d MB, want less than %d", l.peak(), mostMemory)
@@ -224,7 +235,7 @@ func TestGreedySessions(t *testing.T) {
 		})
 	}
 	clients.Wait()
-	l.administrator()
+	l.administratorSoon()
 	t.Logf("at most %d MB", l.peak())
 	if l.peak() >= mostMemory {
 		t.Errorf("the server has had %d MB, want less than %d", l.peak(), mostMemory)
