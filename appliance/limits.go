@@ -20,7 +20,7 @@ type resources struct {
 
 // What one of each takes, measured and rounded up.
 const (
-	sessionMemory   = 32 << 10 // idle
+	sessionMemory   = 40 << 10 // idle, with what the collector has not found yet
 	handshakeMemory = 32 << 10
 	filesHeld       = 64 // for state files, the log, updates
 	filesPerSE      = 8

@@ -20,6 +20,7 @@ import (
 
 	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/drivers"
+	"github.com/cloud-of-se/tses/stp"
 	"github.com/cloud-of-se/tses/stp/racs/racstest"
 	"github.com/cloud-of-se/tses/stp/racs/server"
 	"github.com/cloud-of-se/tses/stp/stptest"
@@ -333,7 +334,7 @@ func TestServeIdle(t *testing.T) {
 		t.Log("runs as the child of BenchmarkIdleSessions only")
 		return
 	}
-	ts := stptest.Start(t, stptest.Options{Handler: &server.Server{}})
+	ts := stptest.Start(t, stptest.Options{Handler: &server.Server{}, Limits: stp.Limits{CredentialSessions: 16384}})
 	fmt.Printf("\naddress %s\n%s\n", ts.Addr, ts.CredentialFile("idle", access.User))
 	stop := make(chan struct{})
 	go func() {

@@ -18,11 +18,14 @@ import (
 	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/drivers"
 	"github.com/cloud-of-se/tses/internal/needs"
+	"github.com/cloud-of-se/tses/stp"
+	"github.com/cloud-of-se/tses/stp/racs/racstest"
 	"github.com/cloud-of-se/tses/stp/racs/server"
 	"github.com/cloud-of-se/tses/stp/stptest"
 )
 
-// loadServer tells the test program, started again, to be the server.
+// loadServer tells the test program, started again, to be the server, of which a
+// credential can have so many sessions; 0 for the default.
 const loadServer = "TSES_LOAD_SERVER"
 
 // loaded is a server in a process of its own, so that its memory can be told from
@@ -36,12 +39,17 @@ type loaded struct {
 
 func startLoaded(t *testing.T) *loaded {
 	t.Helper()
+	return startLoadedWith(t, 0)
+}
+
+func startLoadedWith(t *testing.T, sessions int) *loaded {
+	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	child := exec.Command(exe, "-test.run=^TestServeLoad$", "-test.v")
-	child.Env = append(os.Environ(), loadServer+"=1", "GOGC=50") // as the appliance sets it
+	child.Env = append(os.Environ(), loadServer+"="+strconv.Itoa(sessions), "GOGC=50") // as the appliance sets it
 	stdin, err := child.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +92,14 @@ func TestServeLoad(t *testing.T) {
 		t.Log("runs as the child of the load tests only")
 		return
 	}
-	ts := stptest.Start(t, stptest.Options{SEs: map[string]drivers.SE{"se0": newInstant()}, Handler: &server.Server{}})
+	sessions, err := strconv.Atoi(os.Getenv(loadServer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ts := stptest.Start(t, stptest.Options{
+		SEs: map[string]drivers.SE{"se0": newInstant()}, Handler: &server.Server{},
+		Limits: stp.Limits{CredentialSessions: sessions},
+	})
 	fmt.Printf("\ncredential admin %s\n", ts.CredentialFile("admin", access.Administrative))
 	for i := range 6 {
 		name := fmt.Sprint("user", i)
@@ -95,21 +110,25 @@ func TestServeLoad(t *testing.T) {
 }
 
 // peak is the most memory in RAM that the server has had, in MB.
-func (l *loaded) peak() int {
+func (l *loaded) peak() int { return l.memory("VmHWM:") >> 10 }
+
+// memory is a line of the server's status, in KiB.
+func (l *loaded) memory(what string) int {
+	l.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", l.pid))
 	if err != nil {
 		needs.Missing(l.t, "the memory of a process is read from /proc: "+err.Error())
 	}
 	for line := range strings.Lines(string(text)) {
-		if fields := strings.Fields(line); fields[0] == "VmHWM:" {
+		if fields := strings.Fields(line); fields[0] == what {
 			kb, err := strconv.Atoi(fields[1])
 			if err != nil {
 				l.t.Fatal(err)
 			}
-			return kb >> 10
+			return kb
 		}
 	}
-	l.t.Fatal("no VmHWM")
+	l.t.Fatal("no " + what)
 	return 0
 }
 
@@ -244,5 +263,44 @@ func TestGreedySessions(t *testing.T) {
 		if c != nil {
 			c.Close()
 		}
+	}
+}
+
+// A session in which nothing happens takes no more than what the appliance counts
+// for it, its handshake's garbage included: nobody calls the collector.
+func TestIdleMemory(t *testing.T) {
+	const n, workers, most = 1000, 8, 40 // KiB, as sessionMemory of the appliance
+	l := startLoadedWith(t, n)
+	l.administrator() // what is made once is there
+	before := l.memory("VmRSS:")
+	var clients sync.WaitGroup
+	conns := make(chan net.Conn, n)
+	for range workers {
+		clients.Go(func() {
+			for range n / workers {
+				c, err := tls.Dial("tcp", l.addr, l.conf["user0"])
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				conns <- c
+				if _, err := io.WriteString(c, "BEGIN\r\nEND\r\n"); err != nil {
+					t.Error(err)
+				}
+				if got := racstest.ReadAnswer(t, c); !strings.HasPrefix(got, "BEGIN \r\n+001 ") {
+					t.Errorf("got %q", got)
+				}
+			}
+		})
+	}
+	clients.Wait()
+	each := float64(l.memory("VmRSS:")-before) / n
+	t.Logf("%.1f KiB for each of %d sessions", each, n)
+	if each > most {
+		t.Errorf("a session takes %.1f KiB, want %d at most", each, most)
+	}
+	close(conns)
+	for c := range conns {
+		c.Close()
 	}
 }
