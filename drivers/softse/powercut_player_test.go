@@ -248,10 +248,13 @@ func (p *player) refill(left int) (now int, err error) {
 	return tries, p.withPIN(0x20, func(pin, _ string) []byte { return padPIN(pin) })
 }
 
-// triesLeft selects PIV and asks.
+// triesLeft selects PIV anew, and asks: selected while it is selected, it would
+// go on with a PIN that was verified.
 func (p *player) triesLeft() (int, error) {
-	if _, err := p.must(0, 0xA4, 4, 0, []byte(pivAID)); err != nil {
-		return 0, err
+	for _, aid := range []apdu.AID{isdAID, pivAID} {
+		if _, err := p.must(0, 0xA4, 4, 0, []byte(aid)); err != nil {
+			return 0, err
+		}
 	}
 	_, sw, err := p.send(0, 0x20, 0, 0x80)
 	if err == nil && sw>>4 != 0x63C {
