@@ -235,7 +235,7 @@ func TestModel(t *testing.T) {
 			// Two honest servers are believed again.
 			clear(m.silent)
 			m.c.synchronise(t.Context())
-			if off := m.c.now().Sub(time.Now()).Abs(); off > time.Second || m.c.State() < Told {
+			if off := time.Until(m.c.now()).Abs(); off > time.Second || m.c.State() < Told {
 				t.Errorf("walk %d: honest servers leave the clock %v off, %v", walk, off, m.c.State())
 			}
 			m.check()
