@@ -47,10 +47,10 @@ type ordeal struct {
 func TestNothingWrong(t *testing.T) {
 	total := 10000
 	switch {
+	case needs.Full():
+		total = 100000
 	case testing.Short() || raceEnabled:
 		total = 2000
-	case needs.All():
-		total = 100000
 	}
 	links := []ordeal{
 		{name: "T=0", card: cardsim.Options{ATR: cardsim.WithTA1(false, 0x95, 0, 0)}, pulses: true},

@@ -17,11 +17,13 @@ const (
 )
 
 // Commands is the number of commands for one driver, for some seconds of work.
-// TSES_TEST_ALL=1 asks for the full one, -short for few.
+// TSES_TEST_ALL=full asks for all of them, -short for few.
 func Commands() int {
 	switch {
-	case needs.All():
+	case needs.Full():
 		return full
+	case needs.All():
+		return quick
 	case testing.Short():
 		return short
 	case raceDetector:
