@@ -19,17 +19,29 @@ const (
 	boxListen = "0.0.0.0:7777"
 )
 
+// configFile is the configuration's file, "" where there is none.
+func (f flags) configFile() (string, error) {
+	if f.box == "" || f.config != "" {
+		return f.config, nil
+	}
+	path := filepath.Join(f.box, boxConfig)
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("configuration: %w", err)
+	}
+	return path, nil
+}
+
 // configured is the configuration with what the command line says of it.
 func configured(f flags) (config, error) {
-	if f.box != "" && f.config == "" {
-		path := filepath.Join(f.box, boxConfig)
-		if _, err := os.Stat(path); err == nil {
-			f.config = path
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return config{}, fmt.Errorf("configuration: %w", err)
-		}
+	path, err := f.configFile()
+	if err != nil {
+		return config{}, err
 	}
-	c, err := loadConfig(f.config)
+	c, err := loadConfig(path)
 	if err != nil {
 		return c, err
 	}

@@ -11,7 +11,8 @@
 //
 //	appliance -check -config FILE
 //
-// says what is wrong with a configuration, or nothing, and ends.
+// says what is wrong with a configuration, or nothing, and ends. appliance -version
+// says which version it is, as the first line of the log does.
 //
 //	appliance -box DIR -state DIR
 //
@@ -212,7 +213,7 @@
 // Cards in the readers of the host's pcscd need a TSES that was built with
 // -tags pcsc, and for that cgo and libpcsclite-dev:
 //
-//	go build -tags pcsc ./appliance
+//	go build -tags pcsc -o bin/ ./appliance
 //
 // A [[element]] of the driver pcsc is there whether its card is or not; a glob
 // that fits several readers takes the first that is free. With pcsc.readers,
@@ -241,6 +242,7 @@ import (
 	"time"
 
 	"github.com/cloud-of-se/tses/internal/journal"
+	"github.com/cloud-of-se/tses/internal/version"
 )
 
 // Exit statuses.
@@ -264,6 +266,7 @@ var errUsage = errors.New("usage")
 const usage = `usage:
   appliance [-config FILE] [-state DIR] [-listen ADDR] [-confine USER]
   appliance -check [-config FILE]
+  appliance -version
   appliance -box DIR [-config FILE] [-state DIR] [-listen ADDR] [-confine USER]
   appliance [-state DIR] credential issue NAME -plane PLANES [-se GLOB]... [-days N] -out FILE [-ca-key FILE]
   appliance [-state DIR] credential revoke NAME|SERIAL [-issuer FILE|KEY]
@@ -292,6 +295,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&f.box, "box", "", "the `directory` with the identity and the trust that an SD card brings")
 	fs.StringVar(&f.confine, "confine", "", "give up all that is not needed, and become a `user`: a name, a number, or self to stay who one is")
 	only := fs.Bool("check", false, "check the configuration and end")
+	which := fs.Bool("version", false, "say which version this is and end")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return exitOK
@@ -300,6 +304,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	var err error
 	switch args := fs.Args(); {
+	case *which:
+		_, err = fmt.Fprintln(stdout, "appliance", version.String())
 	case *only && len(args) == 0:
 		err = check(f)
 	case len(args) == 0:

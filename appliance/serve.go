@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,18 +14,23 @@ import (
 
 	"github.com/cloud-of-se/tses/access"
 	"github.com/cloud-of-se/tses/internal/journal"
+	"github.com/cloud-of-se/tses/internal/version"
 	"github.com/cloud-of-se/tses/stp"
 	"github.com/cloud-of-se/tses/stp/racs/server"
 )
 
 // serve runs the TSES until the context is done.
 func serve(ctx context.Context, f flags, stderr io.Writer) (err error) {
+	if f.config, err = f.configFile(); err != nil {
+		return err
+	}
 	c, err := configured(f)
 	if err != nil {
 		return err
 	}
 	log, endLog := bounded(stderr)
 	defer endLog()
+	log.Info("TSES", "version", version.String(), "configuration", cmp.Or(f.config, "built in"))
 	if err := drop(c, &f, log); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/cloud-of-se/tses/apdu"
+	"github.com/cloud-of-se/tses/internal/version"
 	"github.com/cloud-of-se/tses/stp/racs"
 )
 
@@ -26,6 +27,14 @@ func (p *program) list(ctx context.Context, args []string) error {
 		}
 		return p.printLines(seids...)
 	})
+}
+
+// version prints which racs this is.
+func (p *program) version(_ context.Context, args []string) error {
+	if len(args) > 0 {
+		return usageError("version takes no arguments")
+	}
+	return p.printOwn("racs " + version.String() + "\n")
 }
 
 // withSE powers the SE on, which in a new session is never on already, lets do

@@ -48,6 +48,7 @@ what it would act upon is shown as \x1b or \u202e.
 where a failure makes the rest impossible. It powers every SE on and off again
 that no other session has. The exit status is that of the first failure.
 `},
+		{"version", "", "say which version of racs this is", (*program).version, ""},
 	}
 }
 

@@ -41,6 +41,8 @@ func (p *program) run(ctx context.Context, args []string, env func(string) strin
 	words, err := p.parse(args, env)
 	if err == nil && (p.help || len(words) > 0 && words[0] == "help") {
 		err = p.showHelp(words)
+	} else if err == nil && p.which {
+		err = p.version(ctx, words)
 	} else if err == nil {
 		err = p.command(ctx, words)
 	}

@@ -23,6 +23,7 @@ type settings struct {
 	timeout time.Duration
 	tls12   bool
 	help    bool
+	which   bool         // version is asked for by a flag
 	as      string       // before the names of readers, of racs pcsc
 	socket  string       // that stays, of racs pcsc
 	asked   update.Asked // by name, of racs update
@@ -44,6 +45,7 @@ func (p *program) parse(args []string, env func(string) string) (words []string,
 	flags.StringVar(&p.socket, "socket", "", "")
 	flags.StringVar(&p.asked.Older, "older", "", "")
 	flags.StringVar(&p.asked.Boot, "boot", "", "")
+	flags.BoolVar(&p.which, "version", false, "")
 	p.before = -1
 	for {
 		err := flags.Parse(args)
