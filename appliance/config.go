@@ -92,11 +92,14 @@ type duration time.Duration
 // for ever.
 func (d *duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
-	if err == nil && v <= 0 {
-		err = fmt.Errorf("%q is not longer than 0", text)
+	if err != nil {
+		return fmt.Errorf("%.40q is no time; write it as \"30s\" or \"10m\"", text)
+	}
+	if v <= 0 {
+		return fmt.Errorf("%q is not longer than 0", text)
 	}
 	*d = duration(v)
-	return err
+	return nil
 }
 
 // defaultConfig hosts two software SEs on loopback.
@@ -139,19 +142,10 @@ func loadConfig(path string) (config, error) {
 	return c, nil
 }
 
-func decodeError(path string, err error) error {
-	var at toml.ParseError
-	if errors.As(err, &at) {
-		key := ""
-		if at.LastKey != "" {
-			key = at.LastKey + ": "
-		}
-		return fmt.Errorf("%s:%d: %s%s", path, at.Position.Line, key, at.Message)
-	}
-	return fmt.Errorf("%s: %w", path, err)
-}
-
 func (c config) check() error {
+	if err := c.checkReached(); err != nil {
+		return err
+	}
 	if _, err := c.minVersion(); err != nil {
 		return err
 	}

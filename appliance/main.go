@@ -11,7 +11,9 @@
 //
 //	appliance -check -config FILE
 //
-// says what is wrong with a configuration, or nothing, and ends. appliance -version
+// says what is wrong with a configuration, or nothing, and ends. It refuses what
+// cannot serve: an address without a port, names that no certificate can have,
+// trust files that are not there, rules that see nothing. appliance -version
 // says which version it is, as the first line of the log does.
 //
 //	appliance -box DIR -state DIR

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -31,6 +33,9 @@ type configuration struct {
 			Issuer string `toml:"issuer"`
 		} `toml:"rule"`
 	} `toml:"access"`
+	PCSC struct {
+		Readers bool `toml:"readers"`
+	} `toml:"pcsc"`
 	Network  sdcard.Network `toml:"network"`
 	Elements []struct {
 		SEID string `toml:"seid"`
@@ -76,6 +81,9 @@ func (b *build) readConfiguration(ctx context.Context) error {
 	if _, err := toml.Decode(string(text), &b.config); err != nil {
 		return fmt.Errorf("%s: %w", b.Config, err)
 	}
+	if err := b.config.servesOnBox(); err != nil {
+		return fmt.Errorf("%s: %w", b.Config, err)
+	}
 	b.config.files[configFile] = string(text)
 	if _, port, err := net.SplitHostPort(b.config.Listen); err == nil {
 		b.result.Port = port
@@ -90,6 +98,48 @@ func (b *build) readConfiguration(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", b.Config, err)
 	}
 	return b.wire()
+}
+
+// servesOnBox refuses what serves on a host alone.
+func (c *configuration) servesOnBox() error {
+	const instead = `a box has no pcscd: there is "iso7816" for a card on a UART or a serial adapter, "i2c" and "spi" for chips on pins, "softse" without hardware`
+	if c.PCSC.Readers {
+		return errors.New("pcsc.readers: " + instead)
+	}
+	for _, e := range c.Elements {
+		if e.Driver == "pcsc" {
+			return fmt.Errorf("element %q: driver \"pcsc\": %s", e.SEID, instead)
+		}
+	}
+	return c.reachable()
+}
+
+// reachable refuses an address on which nobody could reach a box. What it is
+// otherwise like, the TSES has checked.
+func (c *configuration) reachable() error {
+	if c.Listen == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen = %q: %w", c.Listen, err)
+	}
+	if number, err := strconv.Atoi(port); err == nil && number == 0 {
+		return fmt.Errorf("listen = %q: nobody could know the port of a box; choose one, such as %s", c.Listen, defaultPort)
+	}
+	own, err := netip.ParseAddr(host)
+	static, dynamic := netip.ParsePrefix(c.Network.Address)
+	switch {
+	case host == "" || err == nil && own.IsUnspecified():
+		return nil
+	case err != nil:
+		return fmt.Errorf("listen = %q: a box cannot look up %s; write \"0.0.0.0:%s\" or leave listen out", c.Listen, host, port)
+	case own.IsLoopback():
+		return fmt.Errorf("listen = %q: nobody could reach the box on loopback; write \"0.0.0.0:%s\" or leave listen out", c.Listen, port)
+	case dynamic != nil || static.Addr() != own:
+		return fmt.Errorf("listen = %q: the box has that address only with network.address; write \"0.0.0.0:%s\" or leave listen out", c.Listen, port)
+	}
+	return nil
 }
 
 // checkConfiguration asks the TSES, as it is in this tree.
