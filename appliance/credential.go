@@ -107,7 +107,23 @@ func issue(o order, name string, stdout io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(stdout, "%s: %s, plane %s, SEs %s, until %s, serial %s\n", o.out, c.Name, c.Planes, shown(c.SEs), day(c.NotAfter), c.Serial)
+	handOver(stdout, o, authority)
 	return nil
+}
+
+// handOver says what somebody needs to use a credential. The file alone is of no
+// use, and says nothing of where the TSES is.
+func handOver(w io.Writer, o order, a *access.Authority) {
+	server := "HOST:7777, where this TSES listens"
+	if names, err := a.ServerNames(); err == nil && len(names) > 0 {
+		server += "; its certificate is for " + strings.Join(names, ", ")
+	}
+	fmt.Fprintf(w, `Give %s, over a way that nobody else reads, to whom it is for:
+  RACS_CRED  %s; it holds the private key, like a password
+  RACS_CA    %s, which is no secret
+  RACS_SERVER  %s
+and the program racs: go install ./cmd/racs, or go run ./release for people without Go.
+`, o.out, o.out, a.CertificatePath(), server)
 }
 
 func revoke(o order, nameOrSerial string, stdout io.Writer) error {

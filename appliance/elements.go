@@ -51,6 +51,7 @@ func openElements(c config, state string, m *machine, log *slog.Logger) (g *grid
 		}
 		return errors.Join(errs...)
 	}
+	orphans := findOrphans(c, state)
 	host := newReaders(g, c.PCSC.Readers, log)
 	for _, e := range c.Elements {
 		if err := grid.CheckSEID(e.SEID); err != nil {
@@ -75,6 +76,7 @@ func openElements(c config, state string, m *machine, log *slog.Logger) (g *grid
 			return nil, nil, errors.Join(err, close())
 		}
 	}
+	orphans.tell(state, log)
 	closers = append(closers, host)
 	host.start() // last: a SEID of the configuration is not taken by a card that is found
 	return g, close, nil
@@ -188,25 +190,3 @@ func (a absent) Transmit(context.Context, []byte) ([]byte, error) {
 func (a absent) PowerOff(context.Context) error { return nil }
 
 func (a absent) String() string { return a.name }
-
-// element is the subcommand for software SEs whose state needs a decision.
-func element(f flags, args []string, stdout, stderr io.Writer) error {
-	if len(args) != 2 || args[0] != "accept" && args[0] != "forget" {
-		fmt.Fprint(stderr, usage)
-		return errUsage
-	}
-	key, err := loadKey(f.state)
-	if err != nil {
-		return err
-	}
-	defer key.Wipe()
-	decide, said := vault.Accept, "its state is taken as it is"
-	if args[0] == "forget" {
-		decide, said = vault.Forget, "it begins anew at the next start"
-	}
-	if err := decide(filepath.Join(f.state, elementsDir), key, args[1]); err != nil {
-		return err
-	}
-	fmt.Fprintf(stdout, "%s: %s\n", args[1], said)
-	return nil
-}

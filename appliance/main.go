@@ -71,6 +71,14 @@
 // decide about a software SE whose state was found to be an older one, or
 // gone: take it as it is, or begin a new one.
 //
+//	appliance [-config FILE] element list
+//	appliance element rename SEID NEW
+//
+// show the SEs with their states, and those states that no element of the
+// configuration has; and give the state of an SE to its new SEID, which must have
+// none: forget that one first if the TSES has made it meanwhile. The TSES is to be
+// stopped for all but list.
+//
 // # Configuration
 //
 // A TOML file. Every key is optional; one that is not known is an error.
@@ -274,7 +282,9 @@ const usage = `usage:
   appliance [-state DIR] credential revoke NAME|SERIAL [-issuer FILE|KEY]
   appliance [-state DIR] credential list
   appliance [-state DIR] certificate renew [-ca-key FILE] [-names NAME,...]
+  appliance [-config FILE] [-state DIR] element list
   appliance [-state DIR] element accept|forget SEID
+  appliance [-state DIR] element rename SEID NEW
 `
 
 // flags are those of the command line that come before a subcommand.

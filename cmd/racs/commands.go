@@ -70,13 +70,26 @@ func (p *program) apdu(ctx context.Context, args []string) error {
 		answers, err := client.Batch(ctx, args[0], commands, racs.APDUOptions{})
 		lines := make([]string, len(answers))
 		for i, answer := range answers {
-			lines[i] = fmt.Sprintf("%X", answer)
+			lines[i] = p.answerLine(answer)
 		}
 		if printed := p.printLines(lines...); printed != nil {
 			return printed
 		}
 		return err
 	})
+}
+
+// answerLine is an answer in hex and, for a person at a terminal, what its status
+// word says.
+func (p *program) answerLine(answer []byte) string {
+	line := fmt.Sprintf("%X", answer)
+	if !isTerminal(p.stdout) {
+		return line
+	}
+	if r, err := apdu.ParseResponse(answer); err == nil && r.SW.Name() != "" {
+		line += "    " + r.SW.Name()
+	}
+	return line
 }
 
 // apduWords puts the lines of standard input in the place of "-".
@@ -135,10 +148,12 @@ func readWords(ctx context.Context, in io.Reader) ([]string, error) {
 // parseAPDUs checks every APDU before anything is sent. Its errors do not
 // repeat the digits, which may be a PIN.
 func parseAPDUs(args []string) ([][]byte, error) {
+	args = joined(args)
 	commands := make([][]byte, len(args))
 	for i, arg := range args {
+		arg = withoutGaps(arg)
 		if j := strings.IndexFunc(arg, notHex); j >= 0 {
-			return nil, usageError(fmt.Sprintf("APDU %d: character %d is %q; write each APDU as hex digits in one word, without spaces, colons or 0x", i+1, j+1, arg[j:j+1]))
+			return nil, usageError(fmt.Sprintf("APDU %d: character %d is %q; write each APDU as hex digits, two to a byte, without 0x", i+1, j+1, arg[j:j+1]))
 		}
 		command, err := hex.DecodeString(arg)
 		if err != nil {
@@ -150,6 +165,20 @@ func parseAPDUs(args []string) ([][]byte, error) {
 		commands[i] = command
 	}
 	return commands, nil
+}
+
+// joined makes one APDU of words that are a byte each, as people copy them: none
+// of them could be an APDU.
+func joined(args []string) []string {
+	if len(args) < apdu.MinCommand || slices.ContainsFunc(args, func(arg string) bool { return len(arg) != 2 }) {
+		return args
+	}
+	return []string{strings.Join(args, "")}
+}
+
+// withoutGaps leaves out what people and programs write between bytes.
+func withoutGaps(arg string) string {
+	return strings.NewReplacer(" ", "", "\t", "", ":", "").Replace(arg)
 }
 
 func notHex(r rune) bool {
@@ -171,6 +200,25 @@ func (p *program) reset(ctx context.Context, args []string) error {
 			p.say("%s was reset; this server does not tell the ATR", args[0])
 			return nil
 		}
-		return p.printLines(fmt.Sprintf("%X", atr))
+		return p.printLines(p.atrLines(atr)...)
 	})
+}
+
+// atrLines is an answer to reset in hex and, for a person at a terminal, what it
+// says.
+func (p *program) atrLines(atr []byte) []string {
+	lines := []string{fmt.Sprintf("%X", atr)}
+	if !isTerminal(p.stdout) {
+		return lines
+	}
+	parsed, err := apdu.ParseATR(atr)
+	if err != nil {
+		return append(lines, "  "+err.Error())
+	}
+	for line := range strings.Lines(parsed.Describe()) {
+		if line = strings.TrimRight(line, "\n"); !strings.HasPrefix(line, "ATR ") {
+			lines = append(lines, "  "+line)
+		}
+	}
+	return lines
 }

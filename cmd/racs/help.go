@@ -17,10 +17,15 @@ func commands() []command {
 	return []command{
 		{"list", "", "show the SEs that the credential may use, a SEID a line", (*program).list, ""},
 		{"apdu", "SEID HEX...|-", "power the SE on, send APDUs, print an answer a line", (*program).apdu,
-			`Each HEX is one command APDU of case 1 to 4, short or extended, as hex digits
-in one word. All are checked before the first is sent. An answer is data and
-status word in upper-case hex. A status word other than 9000 is the SE's answer
-and no error of racs. The SE is powered off at the end.
+			`Each HEX is one command APDU of case 1 to 4, short or extended, as hex digits;
+spaces and colons may stand between the bytes. Words of two digits each are the
+bytes of one APDU. All are checked before the first is sent. An answer is data and
+status word in upper-case hex; a terminal is told what the status word means. One
+other than 9000 is the SE's answer and no error of racs. The SE is powered off at
+the end.
+
+    racs apdu soft1 00A4040005A000000308 '00 84 00 00 08'
+    racs apdu soft1 00 84 00 00 08
 
     racs apdu soft1 80CA9F7F00 0084000008
 
@@ -31,7 +36,8 @@ every user of this machine, and is kept by shells: a PIN belongs there.
     racs apdu soft1 - <commands.txt
 `},
 		{"reset", "SEID [warm]", "power the SE on, reset it, print its ATR", (*program).reset,
-			`The reset is a cold one without "warm". The SE is powered off at the end.
+			`The reset is a cold one without "warm". A terminal is told what the ATR says.
+The SE is powered off at the end.
 `},
 		{"run", "[FILE]", "send a RACS script and print what comes back", (*program).script,
 			`The script is sent as it is, from FILE or from standard input, line by line as

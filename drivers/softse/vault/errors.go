@@ -12,6 +12,10 @@ var (
 	ErrTooLarge = errors.New("the state is too large")
 	// ErrLocked: another process, or another [File], has this SE open.
 	ErrLocked = errors.New("the SE's state is in use")
+	// ErrUnknown: the directory has never known this SE.
+	ErrUnknown = errors.New("there is no state of this name")
+	// ErrTaken: the SEID has a state already.
+	ErrTaken = errors.New("this SEID has a state already")
 	// ErrClosed: the File is closed.
 	ErrClosed = errors.New("the SE's state file is closed")
 	// ErrDamaged: the sealed file is not one that this key sealed: changed,

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"slices"
+	"strings"
 )
 
 // Accept is the operator's word that the file which is there is the state to
@@ -28,7 +31,8 @@ func Accept(dir string, key Key, seid string) error {
 // that is put back later is told from a new one. It fails with [ErrLedger]
 // where the ledger is lost while other SEs have states: accept those first.
 // Where the key is lost nothing can be accepted or forgotten, and the
-// directory as a whole is to be removed. The SE must not be open.
+// directory as a whole is to be removed. Of an SE that the directory has never
+// known it fails with [ErrUnknown]. The SE must not be open.
 func Forget(dir string, key Key, seid string) error {
 	return decide(dir, key, seid, "forget", (*File).forget)
 }
@@ -84,9 +88,19 @@ func (f *File) relist(m mark) error {
 }
 
 func (f *File) forget() error {
-	p, _, err := f.ledger.find(f.seid)
+	p, listed, err := f.ledger.find(f.seid)
 	if err != nil && !lost(err) {
 		return err
+	}
+	if !listed && (err == nil || errors.Is(err, fs.ErrNotExist)) {
+		// A name that was mistyped is not to be listed for ever.
+		names, err := f.disk.List()
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(names, f.name()) {
+			return ErrUnknown
+		}
 	}
 	// Only what the ledger says of this SE may be lost with it.
 	if _, _, err := f.ledger.readWhole(); err != nil {
@@ -106,4 +120,67 @@ func (f *File) forget() error {
 		return err
 	}
 	return f.relist(m) // its syncDir is for the removal too
+}
+
+// Rename gives the state of one SE to another SEID that has none, for who has
+// renamed the SE. It fails with [ErrTaken] where that has one, with fs.ErrNotExist
+// where there is nothing to be given, and else as [Open] does. Where it is cut
+// short both may have the state: forget either then. Neither SE must be open.
+func Rename(dir string, key Key, from, to string) (err error) {
+	if from == to {
+		return fmt.Errorf("vault: rename the state of %s: %w", from, ErrTaken)
+	}
+	names, err := Names(dir)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(names, from) {
+		return fmt.Errorf("vault: rename the state of %s: %w", from, fs.ErrNotExist)
+	}
+	if slices.Contains(names, to) {
+		return fmt.Errorf("vault: rename the state of %s: %w: %s", from, ErrTaken, to)
+	}
+	if err := give(dir, key, from, to); err != nil {
+		return err
+	}
+	return Forget(dir, key, from)
+}
+
+// give saves the state of one SE as that of another.
+func give(dir string, key Key, from, to string) (err error) {
+	old, err := Open(dir, key, from)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, old.Close()) }()
+	state, err := old.Load()
+	if err != nil {
+		return err
+	}
+	defer clear(state)
+	own, err := Open(dir, key, to)
+	if err != nil {
+		return err
+	}
+	return errors.Join(own.Save(state), own.Close())
+}
+
+// Names lists the SEIDs that have a state in a directory, in their order. Nothing
+// is said of whether the states can be opened. Where there is no directory there
+// is none.
+func Names(dir string) (seids []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("vault: list the states: %w", err)
+	}
+	for _, e := range entries {
+		seid, ok := strings.CutSuffix(e.Name(), stateSuffix)
+		if ok && checkName(seid) == nil {
+			seids = append(seids, seid)
+		}
+	}
+	return seids, nil
 }
