@@ -79,6 +79,11 @@
 // none: forget that one first if the TSES has made it meanwhile. The TSES is to be
 // stopped for all but list.
 //
+//	appliance boards [CARRIER] [-board NAME]
+//
+// shows the Raspberry Pis and the ready-made wirings that are known, or the pins of
+// one with the lines for the configuration.
+//
 // # Configuration
 //
 // A TOML file. Every key is optional; one that is not known is an error.
@@ -205,7 +210,8 @@
 //
 // # Chips on pins
 //
-// Package boards has the carriers, the Raspberry Pis and all keys. A wiring
+// Package boards has the carriers, the Raspberry Pis and all keys; appliance boards
+// shows the pins. A wiring
 // that cannot work is refused before any chip gets power, and the log says
 // which line in config.txt cures it. A chip that does not answer is looked for
 // again and again, from every second to every minute; meanwhile POWERON tries
@@ -282,6 +288,7 @@ const usage = `usage:
   appliance [-state DIR] credential revoke NAME|SERIAL [-issuer FILE|KEY]
   appliance [-state DIR] credential list
   appliance [-state DIR] certificate renew [-ca-key FILE] [-names NAME,...]
+  appliance boards [CARRIER] [-board NAME]
   appliance [-config FILE] [-state DIR] element list
   appliance [-state DIR] element accept|forget SEID
   appliance [-state DIR] element rename SEID NEW
@@ -326,6 +333,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = credential(f, args[1:], stdout, stderr)
 	case args[0] == "certificate":
 		err = certificate(f, args[1:], stdout, stderr)
+	case args[0] == "boards":
+		err = wirings(args[1:], stdout, stderr)
 	case args[0] == "element":
 		err = element(f, args[1:], stdout, stderr)
 	default:

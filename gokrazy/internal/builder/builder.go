@@ -64,6 +64,7 @@ type Result struct {
 	NewOwner  bool
 	Port      string // that the TSES will listen on
 	SEID      string // of the first SE
+	Pins      string // what to connect for SEs on pins, a signal a line
 	Wifi      string // the network's name where the box is connected by Wi-Fi
 	RootBytes int64  // of the root file system, which has 500 MiB
 	SHA256    string

@@ -212,6 +212,13 @@ func (b *build) wire() error {
 	if err != nil {
 		return err
 	}
-	b.config.firmware, err = board.Firmware(wirings...)
-	return err
+	if b.config.firmware, err = board.Firmware(wirings...); err != nil {
+		return err
+	}
+	for _, w := range wirings {
+		if err := b.result.connect(board, w); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -3,13 +3,33 @@ package builder
 import (
 	"fmt"
 	"io"
+	"strings"
+
+	"github.com/cloud-of-se/tses/boards"
 )
+
+// connect adds what of a wiring is to be connected to the board.
+func (r *Result) connect(board *boards.Board, w boards.Wiring) error {
+	signals, err := board.Signals(w)
+	if err != nil {
+		return err
+	}
+	var s strings.Builder
+	for _, signal := range signals {
+		fmt.Fprintf(&s, "  %-12s %-26s %s\n", w.Name, signal.Name, signal.Place)
+	}
+	r.Pins += s.String()
+	return nil
+}
 
 // Explain says what was made, how to write it on a card and how to connect to
 // the box, in lines that can be copied.
 func (r *Result) Explain(w io.Writer) {
 	if r.NewOwner {
 		fmt.Fprintf(w, "\n%s is new: it makes you the owner of this box. Keep it safe, and a copy of it.\n", r.Owner.Dir)
+	}
+	if r.Pins != "" {
+		fmt.Fprintf(w, "\nConnect, with the power off, and ground and supply besides:\n%s", r.Pins)
 	}
 	way := "with a network cable"
 	if r.Wifi != "" {

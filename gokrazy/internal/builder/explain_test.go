@@ -34,3 +34,18 @@ func TestExplain(t *testing.T) {
 		t.Errorf("it does not say %q:\n%s", want, said.String())
 	}
 }
+
+// Whoever has chips on pins is told which.
+func TestExplainPins(t *testing.T) {
+	b, err := prepared(t, chipOnBus, "4b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	b.result.Explain(&said)
+	for _, want := range []string{"Connect, with the power off", "se1          SDA                        GPIO2 (pin 3)\n", "reset                      GPIO22 (pin 15), active low\n"} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("it does not say %q:\n%s", want, said.String())
+		}
+	}
+}
