@@ -1,7 +1,7 @@
 // Command gokrazy makes the image of an SD card for a Raspberry Pi 3, 4, CM4 or
 // Zero 2 W that boots into a TSES.
 //
-//	go run ./gokrazy -o tses.img [-board NAME] [-config FILE] [-owner DIR] [-name NAME] [-boot NAME] [-wifi-firmware DIR]
+//	go run ./gokrazy -o tses.img [-board NAME] [-config FILE] [-owner DIR] [-name NAME | -new] [-boot NAME] [-wifi-firmware DIR]
 //
 // It needs Go, on Linux or macOS, and nothing else. -config is the
 // configuration of the TSES, as command appliance documents it. -board says
@@ -34,7 +34,8 @@
 //	go run ./appliance -state tses-owner credential issue NAME -plane user -out FILE
 //
 // Every card has the identity of one box, named tses-XXXX unless -name says
-// otherwise. With the name of a box that is there, its card is made again.
+// otherwise. With the name of a box that is there, its card is made again. Where
+// there is one, either -name or -new has to say which is meant.
 //
 // On the card are the box's name, the owner's certificate, which says whom to
 // let in, and a box CA with its key. The box makes its server key on its first
@@ -127,7 +128,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.SetOutput(stderr)
 	fs.StringVar(&o.Output, "o", "", "the image `file` to make")
 	fs.StringVar(&o.Owner, "owner", "tses-owner", "the owner's `directory`, made where there is none")
-	fs.StringVar(&o.Name, "name", "", "the box's `name`; without it a new box")
+	fs.StringVar(&o.Name, "name", "", "the box's `name`, of a new one or one that is there")
+	fs.BoolVar(&o.New, "new", false, "make a new box, with a name of its own, beside those that are there")
 	fs.StringVar(&o.Board, "board", "", "the `model` of Raspberry Pi, for chips on its buses: 3b, 4b, cm4, zero2w ...")
 	fs.StringVar(&o.Config, "config", "", "the configuration `file` of the TSES")
 	fs.StringVar(&o.Boot, "boot", "", "let the update bring the boot partition too, under this `name`")
@@ -140,8 +142,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	} else if err != nil {
 		return exitUsage
 	}
-	if o.Output == "" || fs.NArg() > 0 {
-		fmt.Fprintln(stderr, "usage: go run ./gokrazy -o FILE [-board NAME] [-config FILE] [-owner DIR] [-name NAME] [-boot NAME] [-wifi-firmware DIR] [-v]")
+	if o.Output == "" || fs.NArg() > 0 || o.New && o.Name != "" {
+		fmt.Fprintln(stderr, "usage: go run ./gokrazy -o FILE [-board NAME] [-config FILE] [-owner DIR] [-name NAME | -new] [-boot NAME] [-wifi-firmware DIR] [-v]")
 		return exitUsage
 	}
 	if *kept != "" || *replaces != "" {

@@ -34,7 +34,8 @@ type Options struct {
 	Repository string // the directory of this project's go.mod
 	Output     string // the image; one that is there is replaced
 	Owner      string // the owner's directory; made where there is none
-	Name       string // of the box; "" is a new one with a random name
+	Name       string // of the box; "" is a new one with a random name, where there is no other
+	New        bool   // without a Name a new box, whichever there are
 	Board      string // the model of Raspberry Pi, for chips on its buses; "" for none
 	Config     string // the configuration file; "" for the defaults
 	// WifiFirmware is the directory with the Wi-Fi chip's firmware; "" is this

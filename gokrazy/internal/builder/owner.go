@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cloud-of-se/tses/access"
@@ -245,6 +246,33 @@ func (b *Box) permIDs() (uuid, seed [16]byte) {
 	return uuid, seed
 }
 
+// mayBeNew refuses a new box beside others that nobody has asked for: its card
+// would be taken for that of a box that is there.
+func (b *build) mayBeNew() error {
+	names, err := b.result.Owner.boxes()
+	if err != nil || len(names) == 0 || b.New {
+		return err
+	}
+	return fmt.Errorf("there is %s already: make its card again with -name %s, or another box with -new", strings.Join(names, ", "), names[len(names)-1])
+}
+
+// boxes are the names of the boxes that were made, in their order.
+func (o *Owner) boxes() (names []string, err error) {
+	entries, err := os.ReadDir(filepath.Join(o.Dir, boxesDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("owner: %w", err)
+	}
+	for _, e := range entries {
+		if _, err := os.Stat(o.boxPath(e.Name(), boxFile)); err == nil { // without it, there is no box yet
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
 // identify opens the owner and the box.
 func (b *build) identify(context.Context) (err error) {
 	b.result.Owner, b.result.NewOwner, err = OpenOwner(b.Owner)
@@ -252,6 +280,9 @@ func (b *build) identify(context.Context) (err error) {
 		return err
 	}
 	if b.Name == "" {
+		if err := b.mayBeNew(); err != nil {
+			return err
+		}
 		b.Name = b.result.Owner.newName()
 	}
 	if b.box, err = b.result.Owner.Box(b.Name, b.config.Names); err != nil {

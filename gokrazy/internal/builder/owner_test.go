@@ -216,3 +216,35 @@ func TestBoxNames(t *testing.T) {
 		t.Errorf("newName = %q", name)
 	}
 }
+
+// A second box is made where it is asked for, and not by the way: each would have
+// a name of its own, and nobody its card.
+func TestNewBoxIsAskedFor(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "owner")
+	identified := func(name string, another bool) (string, error) {
+		b := &build{Options: Options{Repository: repository, Owner: dir, Name: name, New: another, Progress: t.Output()}}
+		b.config.files = make(map[string]string)
+		err := b.identify(t.Context())
+		return b.Name, err
+	}
+	first, err := identified("", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := identified("", false); err == nil || !strings.Contains(err.Error(), "there is "+first+" already: make its card again with -name "+first+", or another box with -new") {
+		t.Errorf("the second time: %v, want the boxes and what to say", err)
+	}
+	if got, err := identified(first, false); err != nil || got != first {
+		t.Errorf("by its name: %s, %v", got, err)
+	}
+	if got, err := identified("", true); err != nil || got == first {
+		t.Errorf("a new one: %s, %v", got, err)
+	}
+	o, _, err := OpenOwner(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names, err := o.boxes(); err != nil || len(names) != 2 {
+		t.Errorf("boxes: %q, %v", names, err)
+	}
+}
