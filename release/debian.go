@@ -70,7 +70,11 @@ func inUsr(unit []byte) ([]byte, error) {
 // debVersion is a version as Debian's policy, 5.6.12, wants it: it begins with a
 // digit, and a hyphen would begin a revision of the packaging.
 func debVersion(version string) string {
-	v := strings.ReplaceAll(strings.TrimPrefix(version, "v"), "-", "+")
+	v := strings.TrimPrefix(version, "v")
+	if at := strings.Index(v, "-rc"); at >= 0 {
+		v = v[:at] + "~" + v[at+1:] // below the release that it is a candidate of
+	}
+	v = strings.ReplaceAll(v, "-", "+")
 	// A revision of the sources, of hex digits, may begin with one too, and would
 	// be above every release.
 	if v[0] < '0' || v[0] > '9' || !strings.Contains(v, ".") {

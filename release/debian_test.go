@@ -71,7 +71,7 @@ func TestDpkg(t *testing.T) {
 // dpkg takes every version, and a release is newer than a revision.
 func TestDebVersion(t *testing.T) {
 	for version, want := range map[string]string{
-		"v1.2.3": "1.2.3", "v1.2.3-4-gabcdef0": "1.2.3+4+gabcdef0", "v1.2.3-rc1": "1.2.3+rc1",
+		"v1.2.3": "1.2.3", "v1.2.3-4-gabcdef0": "1.2.3+4+gabcdef0", "v1.2.3-rc1": "1.2.3~rc1",
 		"a7a20be": "0~a7a20be", "7a20be1-dirty": "0~7a20be1+dirty",
 	} {
 		if got := debVersion(version); got != want {

@@ -116,7 +116,7 @@ func (r *release) make(ctx context.Context) error {
 	for _, arch := range []string{"amd64", "arm64", "arm"} {
 		name, err := r.debian(root, arch)
 		if err != nil {
-			return fmt.Errorf("Debian package for %s: %w", arch, err)
+			return fmt.Errorf("the Debian package for %s: %w", arch, err)
 		}
 		r.say(name)
 		files = append(files, name)

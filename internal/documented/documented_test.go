@@ -44,9 +44,9 @@ func documented(t *testing.T) (all []line) {
 		}
 		for l := range strings.Lines(string(text)) {
 			m := block.FindStringSubmatch(strings.TrimRight(l, "\n"))
-			command, comment, _ := strings.Cut(l, " # ")
+			_, comment, _ := strings.Cut(l, " # ")
 			if m != nil {
-				command, _, _ = strings.Cut(m[1], " # ")
+				command, _, _ := strings.Cut(m[1], " # ")
 				command, _, _ = strings.Cut(command, "  ") // what it does stands behind it
 				all = append(all, line{file, strings.TrimSpace(command)})
 			}

@@ -239,11 +239,11 @@ func TestLock(t *testing.T) {
 		t.Errorf("got %v, want %v", err, enough)
 	}
 	time.AfterFunc(10*time.Millisecond, func() { f.Close() })
-	f, err = statefile.Lock(context.Background(), path, time.Minute)
+	next, err := statefile.Lock(context.Background(), path, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Close(); err != nil {
+	if err := next.Close(); err != nil {
 		t.Error(err)
 	}
 }
