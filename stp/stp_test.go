@@ -130,8 +130,7 @@ func TestRevocationEndsSessions(t *testing.T) {
 
 // A session whose credential is revoked while it waits for its share does not get
 // in.
-func TestRevokedWhileItWaits(t *testing.T) {
-	t.Parallel()
+func testRevokedWhileItWaits(t *testing.T) {
 	card, log := driverstest.NewScripted(driverstest.Options{}), new(logBuffer)
 	ts := stptest.Start(t, stptest.Options{
 		SEs: map[string]drivers.SE{"card": card}, Handler: holder{}, Log: log, Limits: stp.Limits{CredentialSessions: 1},
@@ -159,6 +158,11 @@ func TestRevokedWhileItWaits(t *testing.T) {
 		all, _ := io.ReadAll(waiting) // how it is ended is its own matter
 		got <- string(all)
 	}()
+	for begun := time.Now(); ts.Server.Waiting() == 0; time.Sleep(time.Millisecond) {
+		if time.Since(begun) > 10*time.Second {
+			t.Fatal("it does not wait")
+		}
+	}
 	if _, err := ts.Authority.Registry().Revoke(access.SerialString(leaf)); err != nil {
 		t.Fatal(err)
 	}
@@ -170,8 +174,7 @@ func TestRevokedWhileItWaits(t *testing.T) {
 	log.waitFor(t, "is revoked")
 }
 
-func TestExpiryEndsSessions(t *testing.T) {
-	t.Parallel()
+func testExpiryEndsSessions(t *testing.T) {
 	ts, card, _ := start(t, stptest.Options{})
 	_, pem, err := ts.Authority.Issue(access.Order{Name: "brief", Planes: access.User, Life: 2 * time.Second})
 	if err != nil {
@@ -187,8 +190,7 @@ func TestExpiryEndsSessions(t *testing.T) {
 	}
 }
 
-func TestDrain(t *testing.T) {
-	t.Parallel()
+func testDrain(t *testing.T) {
 	ts, card, _ := start(t, stptest.Options{})
 	c := hold(t, ts, ts.Credential("alice", access.User))
 	stopped := make(chan error, 1)
@@ -202,8 +204,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-func TestSessionLimit(t *testing.T) {
-	t.Parallel()
+func testSessionLimit(t *testing.T) {
 	ts, card, log := start(t, stptest.Options{Limits: stp.Limits{Sessions: 1}})
 	cred := ts.Credential("alice", access.User)
 	first := hold(t, ts, cred)

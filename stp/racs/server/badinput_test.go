@@ -270,8 +270,7 @@ func TestClientNeverReads(t *testing.T) {
 // is not: a loaded machine can keep one waiting for a second.
 const shortIdle = 3 * time.Second
 
-func TestClientNeverSends(t *testing.T) {
-	t.Parallel()
+func testClientNeverSends(t *testing.T) {
 	b := newBench(t, stp.Limits{Idle: shortIdle}, 0)
 	tests := []struct{ name, send string }{
 		{"nothing at all", ""},
@@ -295,9 +294,8 @@ func TestClientNeverSends(t *testing.T) {
 	b.free()
 }
 
-// TestTrickle: bytes that complete no line do not prolong the idle time.
-func TestTrickle(t *testing.T) {
-	t.Parallel()
+// testTrickle: bytes that complete no line do not prolong the idle time.
+func testTrickle(t *testing.T) {
 	b := newBench(t, stp.Limits{Idle: shortIdle}, 0)
 	c := b.Dial(b.cred)
 	for start := time.Now(); time.Since(start) < 5*shortIdle; time.Sleep(20 * time.Millisecond) {

@@ -110,7 +110,7 @@ func attacks(t *testing.T) []attack {
 }
 
 const (
-	besideTime   = 300 * time.Millisecond // of a measurement
+	besideTime   = 200 * time.Millisecond // of a measurement
 	besideRounds = 3                      // until one is good: the machine has other things to do, too
 )
 

@@ -1,0 +1,23 @@
+package server_test
+
+import (
+	"sync"
+	"testing"
+)
+
+// Tests that wait more than they work run all at the same time: t.Parallel is for
+// as many as there are processors.
+func TestThoseThatWait(t *testing.T) {
+	var running sync.WaitGroup
+	for name, test := range map[string]func(*testing.T){
+		"Trickle":                 testTrickle,
+		"ClientNeverSends":        testClientNeverSends,
+		"ShareOfSessions":         testShareOfSessions,
+		"ShareOfSessionsToClient": testShareOfSessionsToClient,
+		"ReserveOfSessions":       testReserveOfSessions,
+		"BlankLinesAreIdle":       testBlankLinesAreIdle,
+	} {
+		running.Go(func() { t.Run(name, test) })
+	}
+	running.Wait()
+}
