@@ -185,6 +185,10 @@ func (s *stopping) Write(b []byte) (int, error) {
 
 const mostMemory = 64 // MB
 
+// raced says that the race detector is at work, which takes several times the
+// memory for itself: how much there is says nothing then.
+var raced bool
+
 // 1,024 clients that stop in the middle of a certificate message of 252,000 bytes
 // leave the server small and open to others.
 func TestHalfOpenCertificates(t *testing.T) {
@@ -221,7 +225,7 @@ func TestHalfOpenCertificates(t *testing.T) {
 	clients.Wait()
 	l.administratorSoon()
 	t.Logf("at most %d MB", l.peak())
-	if l.peak() >= mostMemory {
+	if l.peak() >= mostMemory && !raced {
 		t.Errorf("the server has had %d MB, want less than %d", l.peak(), mostMemory)
 	}
 	close(conns)
@@ -256,7 +260,7 @@ func TestGreedySessions(t *testing.T) {
 	clients.Wait()
 	l.administratorSoon()
 	t.Logf("at most %d MB", l.peak())
-	if l.peak() >= mostMemory {
+	if l.peak() >= mostMemory && !raced {
 		t.Errorf("the server has had %d MB, want less than %d", l.peak(), mostMemory)
 	}
 	for _, c := range conns {
@@ -296,7 +300,7 @@ func TestIdleMemory(t *testing.T) {
 	clients.Wait()
 	each := float64(l.memory("VmRSS:")-before) / n
 	t.Logf("%.1f KiB for each of %d sessions", each, n)
-	if each > most {
+	if each > most && !raced {
 		t.Errorf("a session takes %.1f KiB, want %d at most", each, most)
 	}
 	close(conns)
