@@ -170,8 +170,7 @@ func testRevokedWhileItWaits(t *testing.T) {
 	if all := <-got; all != "" {
 		t.Errorf("it gets in: %q", all)
 	}
-	log.waitFor(t, "session refused")
-	log.waitFor(t, "is revoked")
+	log.waitFor(t, "is revoked") // behind the handshake, or still in it
 }
 
 func testExpiryEndsSessions(t *testing.T) {

@@ -1,0 +1,5 @@
+//go:build race
+
+package stp_test
+
+func init() { raced = true }
