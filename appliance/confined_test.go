@@ -141,6 +141,10 @@ func TestConfinedHost(t *testing.T) {
 	}
 }
 
+// raced says that the race detector is at work, which now and then ends a program
+// that Go lets crash by a signal of its own, behind the stacks.
+var raced bool
+
 // TestConfinedCrash: what Go says of a crash comes out, and the process ends.
 func TestConfinedCrash(t *testing.T) {
 	s, err := startTSES(filepath.Join(t.TempDir(), "state"), "-confine", "self")
@@ -148,7 +152,7 @@ func TestConfinedCrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = s.stop(syscall.SIGQUIT)
-	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 2 {
+	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 2 && !raced {
 		t.Errorf("it ends with %v, want status 2", err)
 	}
 	if got := s.log.String(); !strings.Contains(got, "SIGQUIT") || !strings.Contains(got, "goroutine ") {
