@@ -5,10 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -20,9 +20,11 @@ const (
 )
 
 // Client is one context of a program with a resource manager. Its methods may
-// be called from anywhere and run one after the other. Each obeys its context;
-// one that is cut short leaves the connection where nothing can be told any
-// more, and every later call fails with the same error.
+// be called from anywhere and run one after the other. Each obeys its context. A
+// call that is cut short may have had its effect or have it yet: its error
+// matches [ErrUnsettled] where the answer is still to come, and so does every
+// call until [Client.Settle] has seen it. A resource manager that goes away
+// matches [ENoService], then and in every later call.
 type Client struct {
 	path    string
 	conn    net.Conn
@@ -31,6 +33,11 @@ type Client struct {
 
 	mu     sync.Mutex
 	broken error
+	owed   *owed // nil: nothing
+	alarm  alarm
+	out    []byte // the request under way
+	in     inbox
+	head   [transmitSize]byte // the answer to a transmit, without its response
 }
 
 // Dial connects to a resource manager, agrees on a version and establishes a
@@ -56,7 +63,7 @@ func connectTo(ctx context.Context, path string) (*Client, error) {
 	if path == "" {
 		path = DefaultPath
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	conn, err := reach(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("reach the PC/SC resource manager (is pcscd running? %s names its socket): %w", EnvPath, err)
 	}
@@ -65,6 +72,35 @@ func connectTo(ctx context.Context, path string) (*Client, error) {
 		return nil, errors.Join(fmt.Errorf("agree on a version with the PC/SC resource manager at %s: %w", path, err), conn.Close())
 	}
 	return c, nil
+}
+
+// How long reach waits before it asks again, from the first to the last, twice as
+// long each time.
+const (
+	firstReach = time.Millisecond
+	lastReach  = 50 * time.Millisecond
+)
+
+// reach connects to a socket. Where too many wait for the resource manager to
+// take them the kernel says so at once (connect(2), EAGAIN), and a program of
+// libpcsclite would wait.
+func reach(ctx context.Context, path string) (net.Conn, error) {
+	for wait := firstReach; ; wait = min(2*wait, lastReach) {
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+		switch {
+		case err == nil:
+			return conn, nil
+		case ctx.Err() != nil:
+			return nil, err
+		case !errors.Is(err, syscall.EAGAIN):
+			return nil, fmt.Errorf("%w: %w", ENoService, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: too many others wait for it: %w", context.Cause(ctx), err)
+		case <-time.After(wait):
+		}
+	}
 }
 
 // agree asks for the newest version and takes the next older one that the
@@ -99,6 +135,7 @@ func (c *Client) Close() error {
 	if c.broken == nil {
 		c.broken = net.ErrClosed
 	}
+	c.disarm()
 	return err
 }
 
@@ -159,87 +196,4 @@ func (c *Client) Cancel(ctx context.Context) error {
 	m := handleBody{Handle: c.id}
 	err = other.call(ctx, cmdCancel, &m, nil, &m.RV)
 	return errors.Join(err, other.conn.Close())
-}
-
-// asError is an error for every code but success.
-func asError(rv uint32) error {
-	if rv == uint32(Success) {
-		return nil
-	}
-	return Code(rv)
-}
-
-// call sends a body and reads the answer into it.
-func (c *Client) call(ctx context.Context, cmd command, body any, payload []byte, rv *uint32) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.locked(ctx, cmd, body, payload, rv)
-}
-
-func (c *Client) locked(ctx context.Context, cmd command, body any, payload []byte, rv *uint32) error {
-	b := make([]byte, bodySizes[cmd])
-	if err := c.exchange(ctx, cmd, body, payload, b); err != nil {
-		return err
-	}
-	if err := decode(b, body); err != nil {
-		return c.fail(err)
-	}
-	return asError(*rv)
-}
-
-// exchange sends a request and fills the answer.
-func (c *Client) exchange(ctx context.Context, cmd command, body any, payload, answer []byte) error {
-	if c.broken != nil {
-		return c.broken
-	}
-	b, err := appendRequest(nil, cmd, body, payload)
-	if err != nil {
-		return err
-	}
-	defer c.watch(ctx)()
-	if _, err := c.conn.Write(b); err != nil {
-		return c.cut(ctx, err)
-	}
-	return c.fill(ctx, answer)
-}
-
-// fill reads exactly an answer or a part of one.
-func (c *Client) fill(ctx context.Context, b []byte) error {
-	if _, err := io.ReadFull(c.conn, b); err != nil {
-		return c.cut(ctx, err)
-	}
-	return nil
-}
-
-// watch ends what waits on the connection when ctx is done, until the
-// function that it returns is called.
-func (c *Client) watch(ctx context.Context) func() {
-	done := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(done)
-		// A failure means that the connection is closed: nothing waits then.
-		_ = c.conn.SetDeadline(time.Unix(1, 0))
-	})
-	return func() {
-		if !stop() {
-			<-done
-		}
-		_ = c.conn.SetDeadline(time.Time{}) // likewise
-	}
-}
-
-// cut ends the connection after an error in the middle of an exchange.
-func (c *Client) cut(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	return c.fail(fmt.Errorf("PC/SC resource manager at %s: %w", c.path, err))
-}
-
-// fail makes err the end of the connection.
-func (c *Client) fail(err error) error {
-	c.broken = err
-	// The error that ended it is the one to tell.
-	_ = c.conn.Close()
-	return err
 }

@@ -97,16 +97,27 @@ func (c *Connection) Transmit(ctx context.Context, command []byte) ([]byte, erro
 	if len(command) > MaxTransfer {
 		return nil, fmt.Errorf("transmit %d bytes, the most are %d: %w", len(command), MaxTransfer, EInvalidParameter)
 	}
+	active := c.active.Load()
 	m := transmitBody{
-		Card: c.card, SendProtocol: c.active.Load(), SendPCI: pciSize, SendLen: uint32(len(command)),
-		RecvProtocol: c.active.Load(), RecvPCI: pciSize, RecvLen: MaxTransfer,
+		Card: c.card, SendProtocol: active, SendPCI: pciSize, SendLen: uint32(len(command)),
+		RecvProtocol: active, RecvPCI: pciSize, RecvLen: MaxTransfer,
 	}
-	c.client.mu.Lock()
-	defer c.client.mu.Unlock()
-	if err := c.client.locked(ctx, cmdTransmit, &m, command, &m.RV); err != nil {
+	client := c.client
+	client.mu.Lock()
+	defer client.mu.Unlock()
+	b := append(m.append(appendHeader(client.out[:0], cmdTransmit)), command...)
+	if err := client.send(ctx, b); err != nil {
 		return nil, named("transmit", err)
 	}
-	return c.client.tail(ctx, m.RecvLen)
+	if err := client.receive(ctx, cmdTransmit, client.head[:]); err != nil {
+		return nil, named("transmit", err)
+	}
+	m.parse(&client.head)
+	if err := asError(m.RV); err != nil {
+		return nil, named("transmit", err)
+	}
+	response, err := client.tail(ctx, m.RecvLen)
+	return response, named("transmit", err)
 }
 
 // Control sends a control code with its input to the reader and returns the
@@ -122,16 +133,6 @@ func (c *Connection) Control(ctx context.Context, code uint32, in []byte) ([]byt
 		return nil, fmt.Errorf("control %08X: %w", code, err)
 	}
 	return c.client.tail(ctx, m.Returned)
-}
-
-// tail reads what follows an answer's body.
-func (c *Client) tail(ctx context.Context, n uint32) ([]byte, error) {
-	if n > MaxTransfer {
-		return nil, c.fail(fmt.Errorf("%w: %d bytes follow, the most are %d", errMalformed, n, MaxTransfer))
-	}
-	b := make([]byte, n)
-	defer c.watch(ctx)()
-	return b, c.fill(ctx, b)
 }
 
 // Attrib is the value of an attribute.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"testing"
 )
 
@@ -192,12 +193,13 @@ func TestProgramThatGoesInTheMiddleOfACommand(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
+	must(t, c.Close())
 	close(block)
 	eventually(t, "the card is off", func() bool { _, offs, _ := card.count(); return offs == 1 })
 	if len(card.commands) != 1 {
 		t.Errorf("the card executed %d commands, want 1", len(card.commands))
 	}
-	if err := conn.Status(within(t)); !errors.Is(err, context.Canceled) {
-		t.Errorf("after it was cut short: %v, want %v", err, context.Canceled)
+	if err := conn.Status(within(t)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after it was closed: %v, want %v", err, net.ErrClosed)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"io"
 	"os"
 	"reflect"
 )
@@ -42,9 +41,8 @@ func (c *Client) Watch(ctx context.Context, known []ReaderState) ([]ReaderState,
 func (c *Client) await(ctx context.Context) error {
 	var m waitBody
 	b := make([]byte, binary.Size(m))
-	done := c.watch(ctx)
-	n, err := io.ReadFull(c.conn, b)
-	done()
+	c.arm(ctx)
+	n, err := c.in.fill(c.conn, b)
 	switch {
 	case n == 0 && errors.Is(err, os.ErrDeadlineExceeded):
 		if err := c.stopWaiting(context.WithoutCancel(ctx)); err != nil {

@@ -116,8 +116,7 @@ func payloadLen(cmd command, body []byte) (int, error) {
 // appendRequest encodes a request with its header behind dst. A nil body is
 // none.
 func appendRequest(dst []byte, cmd command, body any, payload []byte) ([]byte, error) {
-	dst = order.AppendUint32(dst, uint32(bodySizes[cmd]))
-	dst = order.AppendUint32(dst, uint32(cmd))
+	dst = appendHeader(dst, cmd)
 	if body != nil {
 		var err error
 		if dst, err = binary.Append(dst, order, body); err != nil {
@@ -125,6 +124,27 @@ func appendRequest(dst []byte, cmd command, body any, payload []byte) ([]byte, e
 		}
 	}
 	return append(dst, payload...), nil
+}
+
+func appendHeader(dst []byte, cmd command) []byte {
+	return order.AppendUint32(order.AppendUint32(dst, uint32(bodySizes[cmd])), uint32(cmd))
+}
+
+// transmitSize is the length of a transmitBody, the one body that is sent so often
+// that package binary's reflection shows.
+const transmitSize = 32
+
+func (m *transmitBody) append(dst []byte) []byte {
+	for _, v := range [...]uint32{m.Card, m.SendProtocol, m.SendPCI, m.SendLen, m.RecvProtocol, m.RecvPCI, m.RecvLen, m.RV} {
+		dst = order.AppendUint32(dst, v)
+	}
+	return dst
+}
+
+func (m *transmitBody) parse(b *[transmitSize]byte) {
+	for i, v := range [...]*uint32{&m.Card, &m.SendProtocol, &m.SendPCI, &m.SendLen, &m.RecvProtocol, &m.RecvPCI, &m.RecvLen, &m.RV} {
+		*v = order.Uint32(b[4*i:])
+	}
 }
 
 // decode fills a body from exactly its bytes.
