@@ -31,7 +31,7 @@ type client struct {
 func (s *tses) file(name string) string { return filepath.Join(s.state, name) }
 
 // clientConfig trusts the CA of the TSES and shows the credential, if any.
-func (s *tses) clientConfig(t *testing.T, cert *tls.Certificate) *tls.Config {
+func (s *tses) clientConfig(t testing.TB, cert *tls.Certificate) *tls.Config {
 	t.Helper()
 	ca, err := os.ReadFile(s.file("ca.pem"))
 	if err != nil {
@@ -49,7 +49,7 @@ func (s *tses) clientConfig(t *testing.T, cert *tls.Certificate) *tls.Config {
 
 // open connects and asks for the version, which shows whether the credential
 // was let in.
-func (s *tses) open(t *testing.T, cert *tls.Certificate) (*client, error) {
+func (s *tses) open(t testing.TB, cert *tls.Certificate) (*client, error) {
 	t.Helper()
 	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: bound}, "tcp", s.addr, s.clientConfig(t, cert))
 	if err != nil {
@@ -61,7 +61,7 @@ func (s *tses) open(t *testing.T, cert *tls.Certificate) (*client, error) {
 	return c, err
 }
 
-func (s *tses) mustOpen(t *testing.T, credential string) *client {
+func (s *tses) mustOpen(t testing.TB, credential string) *client {
 	t.Helper()
 	c, err := s.open(t, loadPair(t, s.file("credentials/"+credential+".pem")))
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *tses) mustOpen(t *testing.T, credential string) *client {
 	return c
 }
 
-func loadPair(t *testing.T, file string) *tls.Certificate {
+func loadPair(t testing.TB, file string) *tls.Certificate {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(file, file)
 	if err != nil {
@@ -113,7 +113,7 @@ func (c *client) answer() (string, error) {
 }
 
 // want asks and compares how the answer begins.
-func (c *client) want(t *testing.T, prefix string, commands ...string) {
+func (c *client) want(t testing.TB, prefix string, commands ...string) {
 	t.Helper()
 	got, err := c.ask(commands...)
 	if err != nil || !strings.HasPrefix(got, prefix) {
@@ -121,7 +121,7 @@ func (c *client) want(t *testing.T, prefix string, commands ...string) {
 	}
 }
 
-func writeConfig(t *testing.T, text string) string {
+func writeConfig(t testing.TB, text string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "tses.toml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -1,5 +1,3 @@
-//go:build pcsc
-
 package main
 
 import (

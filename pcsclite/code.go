@@ -26,13 +26,17 @@ const (
 	EInvalidValue      Code = 0x80100011
 	FCommError         Code = 0x80100013
 	FUnknownError      Code = 0x80100014
+	EInvalidATR        Code = 0x80100015
 	ENotTransacted     Code = 0x80100016
 	EReaderUnavailable Code = 0x80100017
+	PShutdown          Code = 0x80100018
 	EDuplicateReader   Code = 0x8010001B
+	ECardUnsupported   Code = 0x8010001C
 	ENoService         Code = 0x8010001D
 	EServiceStopped    Code = 0x8010001E
 	EUnsupported       Code = 0x8010001F
 	ENoReaders         Code = 0x8010002E
+	WUnsupportedCard   Code = 0x80100065
 	WUnresponsiveCard  Code = 0x80100066
 	WUnpoweredCard     Code = 0x80100067
 	WResetCard         Code = 0x80100068
@@ -57,13 +61,17 @@ var codeTexts = map[Code]string{
 	EInvalidValue:      "invalid value",
 	FCommError:         "communication error",
 	FUnknownError:      "unknown error",
+	EInvalidATR:        "an answer to reset that cannot be read",
 	ENotTransacted:     "not transacted",
 	EReaderUnavailable: "the reader is not available",
+	PShutdown:          "the resource manager is shutting down",
 	EDuplicateReader:   "there is a reader of this name",
+	ECardUnsupported:   "the card does not meet what is needed",
 	ENoService:         "the resource manager is not running",
 	EServiceStopped:    "the resource manager has stopped, or speaks another version",
 	EUnsupported:       "feature not supported",
 	ENoReaders:         "no readers available",
+	WUnsupportedCard:   "the card's answer to reset does not fit the reader",
 	WUnresponsiveCard:  "the card does not answer",
 	WUnpoweredCard:     "the card is not powered",
 	WResetCard:         "the card was reset",

@@ -116,7 +116,7 @@ func (c *Client) send(ctx context.Context, request []byte) error {
 	case c.owed != nil:
 		return ErrUnsettled
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		return ended(ctx)
 	}
 	if c.out = request; cap(request) > keepOut {
 		c.out = nil
@@ -124,7 +124,7 @@ func (c *Client) send(ctx context.Context, request []byte) error {
 	c.arm(ctx)
 	n, err := c.conn.Write(request)
 	if n == 0 && ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded) {
-		return context.Cause(ctx) // nothing was sent
+		return ended(ctx) // nothing was sent
 	}
 	if err != nil {
 		return c.cut(ctx, err)
@@ -147,7 +147,7 @@ func (c *Client) owing(ctx context.Context, err error) error {
 	if ctx.Err() == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return c.cut(ctx, err)
 	}
-	return fmt.Errorf("%w: %w", ErrUnsettled, context.Cause(ctx))
+	return fmt.Errorf("%w: %w", ErrUnsettled, ended(ctx))
 }
 
 // tail reads the n bytes that follow an answer's body.
@@ -167,11 +167,19 @@ func (c *Client) tail(ctx context.Context, n uint32) ([]byte, error) {
 // cut ends the connection after an error in the middle of an exchange.
 func (c *Client) cut(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		err = context.Cause(ctx)
+		err = ended(ctx)
 	} else {
 		err = fmt.Errorf("%w: %w", ENoService, err)
 	}
 	return c.fail(fmt.Errorf("PC/SC resource manager at %s: %w", c.path, err))
+}
+
+// ended is why a context is done.
+func ended(ctx context.Context) error {
+	if cause := context.Cause(ctx); cause != ctx.Err() {
+		return fmt.Errorf("%w: %w", ctx.Err(), cause)
+	}
+	return ctx.Err()
 }
 
 // fail makes err the end of the connection.

@@ -1,14 +1,12 @@
-//go:build pcsc
-
 package pcsc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/cloud-of-se/tses/drivers"
+	"github.com/cloud-of-se/tses/pcsclite"
 )
 
 // Card is the SE in a reader. It implements [drivers.SE]; how, the package
@@ -41,7 +39,7 @@ func (c *Card) PowerOn(ctx context.Context) ([]byte, error) {
 		return nil, c.fail("power on", err)
 	}
 	if c.on != nil && c.on.reader == reader {
-		atr, err := c.on.do(ctx, func() ([]byte, error) { return c.on.reset(drivers.Cold) })
+		atr, err := c.on.do(ctx, func(ctx context.Context) ([]byte, error) { return c.on.reset(ctx, drivers.Cold) })
 		if err == nil {
 			return slices.Clone(atr), nil
 		}
@@ -75,7 +73,7 @@ func (c *Card) Reset(ctx context.Context, kind drivers.ResetKind) ([]byte, error
 	if l == nil {
 		return nil, c.fail(kind.String()+" reset", drivers.ErrPoweredOff)
 	}
-	atr, err := l.do(ctx, func() ([]byte, error) { return l.reset(kind) })
+	atr, err := l.do(ctx, func(ctx context.Context) ([]byte, error) { return l.reset(ctx, kind) })
 	if err != nil {
 		return nil, c.fail(kind.String()+" reset", explain(err, drivers.ErrRemoved))
 	}
@@ -88,11 +86,7 @@ func (c *Card) Transmit(ctx context.Context, command []byte) ([]byte, error) {
 	if l == nil {
 		return nil, c.fail("transmit", drivers.ErrPoweredOff)
 	}
-	own := slices.Clone(command) // the call may outlive the context
-	response, err := l.do(ctx, func() ([]byte, error) { return l.transmit(ctx, own) })
-	if errors.Is(err, errLeft) {
-		err = fmt.Errorf("%w: %w", drivers.ErrOutcomeUnknown, err)
-	}
+	response, err := l.do(ctx, func(ctx context.Context) ([]byte, error) { return l.transmit(ctx, command) })
 	if err != nil {
 		return nil, c.fail("transmit", err)
 	}
@@ -112,7 +106,7 @@ func (c *Card) PowerOff(ctx context.Context) error {
 		}
 		return nil
 	case <-ctx.Done():
-		return c.fail("power off", fmt.Errorf("%w: %w", errLeft, ctx.Err()))
+		return c.fail("power off", fmt.Errorf("%w: %w", pcsclite.ErrUnsettled, ctx.Err()))
 	}
 }
 

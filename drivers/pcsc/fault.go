@@ -1,5 +1,3 @@
-//go:build pcsc
-
 package pcsc
 
 import (
@@ -7,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/ebfe/scard"
-
 	"github.com/cloud-of-se/tses/drivers"
+	"github.com/cloud-of-se/tses/pcsclite"
 )
 
 // errInUse says that another program of the host has the card.
 var errInUse = errors.New("another program on this host uses the card; end it, or keep it away from this reader")
 
-// what an error of libpcsclite means for an SE.
+// what an error of the resource manager means for an SE.
 type meaning uint8
 
 const (
@@ -27,21 +24,21 @@ const (
 )
 
 func meaningOf(err error) meaning {
-	var code scard.Error
+	var code pcsclite.Code
 	if !errors.As(err, &code) {
 		return other
 	}
 	switch code {
-	case scard.ErrNoSmartcard, scard.ErrRemovedCard, scard.ErrResetCard,
-		scard.ErrUnknownReader, scard.ErrReaderUnavailable, scard.ErrNoReadersAvailable,
-		scard.ErrNoService, scard.ErrServiceStopped, scard.ErrShutdown, scard.ErrCommError, scard.ErrInvalidHandle:
+	case pcsclite.ENoSmartcard, pcsclite.WRemovedCard, pcsclite.WResetCard,
+		pcsclite.EUnknownReader, pcsclite.EReaderUnavailable, pcsclite.ENoReaders,
+		pcsclite.ENoService, pcsclite.EServiceStopped, pcsclite.PShutdown, pcsclite.FCommError, pcsclite.EInvalidHandle:
 		return gone
-	case scard.ErrUnresponsiveCard, scard.ErrUnpoweredCard, scard.ErrTimeout:
+	case pcsclite.WUnresponsiveCard, pcsclite.WUnpoweredCard, pcsclite.ETimeout:
 		return mute
-	case scard.ErrNotTransacted, scard.ErrInsufficientBuffer, scard.ErrProtoMismatch,
-		scard.ErrInvalidAtr, scard.ErrUnsupportedCard, scard.ErrCardUnsupported:
+	case pcsclite.ENotTransacted, pcsclite.EInsufficientBuf, pcsclite.EProtoMismatch,
+		pcsclite.EInvalidATR, pcsclite.WUnsupportedCard, pcsclite.ECardUnsupported:
 		return broken
-	case scard.ErrSharingViolation:
+	case pcsclite.ESharingViolation:
 		return taken
 	}
 	return other
@@ -49,18 +46,18 @@ func meaningOf(err error) meaning {
 
 // noService tells the errors of a pcscd that is not there, or not any more.
 func noService(err error) bool {
-	var code scard.Error
+	var code pcsclite.Code
 	if !errors.As(err, &code) {
 		return false
 	}
 	switch code {
-	case scard.ErrNoService, scard.ErrServiceStopped, scard.ErrShutdown, scard.ErrCommError:
+	case pcsclite.ENoService, pcsclite.EServiceStopped, pcsclite.PShutdown, pcsclite.FCommError:
 		return true
 	}
 	return false
 }
 
-// explain adds to an error of libpcsclite what a caller decides on. absent is
+// explain adds to an error of the resource manager what a caller decides on. absent is
 // what a card that is not there is called: [drivers.ErrNoCard] at power on,
 // [drivers.ErrRemoved] later.
 func explain(err, absent error) error {
@@ -86,12 +83,12 @@ func explain(err, absent error) error {
 // notSent tells the errors of SCardTransmit that pcscd finds before the reader
 // gets the command.
 func notSent(err error) bool {
-	var code scard.Error
+	var code pcsclite.Code
 	if !errors.As(err, &code) {
 		return false
 	}
 	switch code {
-	case scard.ErrRemovedCard, scard.ErrResetCard, scard.ErrSharingViolation, scard.ErrInvalidHandle, scard.ErrInvalidParameter:
+	case pcsclite.WRemovedCard, pcsclite.WResetCard, pcsclite.ESharingViolation, pcsclite.EInvalidHandle, pcsclite.EInvalidParameter:
 		return true
 	}
 	return false

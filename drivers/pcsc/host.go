@@ -1,5 +1,3 @@
-//go:build pcsc
-
 package pcsc
 
 import (
@@ -10,13 +8,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ebfe/scard"
-
 	"github.com/cloud-of-se/tses/drivers"
 )
 
-// closeTime bounds the end of a host: what libpcsclite keeps longer is left to
-// the end of the process.
+// closeTime bounds the end of a host: what a reader keeps longer is left to the
+// end of the process.
 const closeTime = 10 * time.Second
 
 // Options of a [Host].
@@ -45,9 +41,6 @@ type Host struct {
 
 	cancel context.CancelFunc // ends the watch; nil before Start
 	ended  chan struct{}      // closed when it has ended
-
-	waits   sync.Mutex     // held while a wait is cancelled
-	waiting *scard.Context // that the watch waits on; not released while waits is held
 
 	mu       sync.Mutex
 	elements []*element
@@ -118,15 +111,16 @@ func (h *Host) Start(ctx context.Context) {
 	}
 }
 
-// Close ends the watch. The SEs must be off, and are used no more. Calls of
-// libpcsclite that do not return within ten seconds are an error, and left
-// behind.
+// Close ends the watch. The SEs must be off, and are used no more. Calls to
+// readers that do not return within ten seconds are an error, and left behind.
 func (h *Host) Close() error {
 	end := time.NewTimer(closeTime)
 	defer end.Stop()
 	if h.cancel != nil {
 		h.cancel()
-		if !h.wake(end.C) {
+		select {
+		case <-h.ended:
+		case <-end.C:
 			return errors.New("pcsc: the watch of the readers does not end: pcscd does not answer; restart pcscd")
 		}
 	}
@@ -140,38 +134,5 @@ func (h *Host) Close() error {
 		return nil
 	case <-end.C:
 		return errors.New("pcsc: a card is not given back: a reader does not answer; plug it anew")
-	}
-}
-
-// wake cancels the call that the watch waits in until the watch has ended. A
-// cancel between two calls is lost, hence the repetition.
-func (h *Host) wake(end <-chan time.Time) bool {
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
-	for {
-		cancelled := make(chan struct{})
-		go func() {
-			defer close(cancelled)
-			h.waits.Lock()
-			defer h.waits.Unlock()
-			if h.waiting != nil {
-				// Its error says that nothing waits: the next round sees to it.
-				_ = h.waiting.Cancel()
-			}
-		}()
-		select {
-		case <-h.ended:
-			return true
-		case <-end:
-			return false
-		case <-cancelled:
-		}
-		select {
-		case <-h.ended:
-			return true
-		case <-end:
-			return false
-		case <-again.C:
-		}
 	}
 }

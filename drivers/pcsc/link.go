@@ -1,16 +1,14 @@
-//go:build pcsc
-
 package pcsc
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
-	"github.com/ebfe/scard"
-
 	"github.com/cloud-of-se/tses/drivers"
+	"github.com/cloud-of-se/tses/pcsclite"
 )
 
 const (
@@ -20,38 +18,29 @@ const (
 	settleStep = 50 * time.Millisecond
 )
 
-// link is one exclusive connection to a card, on a context of its own:
-// libpcsclite lets the calls of one context wait for each other.
+// link is one exclusive connection to a card, on a context of its own: the calls
+// of one context wait for each other.
 type link struct {
 	reader string
 	gone   chan struct{} // closed when the card is given back
 
 	// turn holds a token while a call is under way; it guards what follows.
-	turn chan struct{}
-	ctx  *scard.Context
-	card *scard.Card
+	turn    chan struct{}
+	manager manager
+	card    connection
 }
 
 func newLink(reader string) *link {
 	return &link{reader: reader, gone: make(chan struct{}), turn: make(chan struct{}, 1)}
 }
 
-// answer is what a call of libpcsclite gave.
-type answer struct {
-	data []byte
-	err  error
-}
-
-// errLeft says that a call was begun and still runs.
-var errLeft = errors.New("the call to the reader has not returned")
-
 // errNothing is a response without a single byte.
 var errNothing = fmt.Errorf("%w: an empty answer", drivers.ErrProtocol)
 
-// do makes one call in a goroutine of its own. When ctx is done first, the
-// call is left to itself and the error matches errLeft and that of the context;
-// without errLeft the call was not begun.
-func (l *link) do(ctx context.Context, call func() ([]byte, error)) ([]byte, error) {
+// do makes one call. When ctx is done first, the call is left to itself and the
+// error matches [pcsclite.ErrUnsettled] and that of the context; without
+// ErrUnsettled the call was not begun.
+func (l *link) do(ctx context.Context, call func(ctx context.Context) ([]byte, error)) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -60,100 +49,88 @@ func (l *link) do(ctx context.Context, call func() ([]byte, error)) ([]byte, err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("the call before it has not returned: %w", ctx.Err())
 	}
-	done := make(chan answer, 1)
-	go func() {
-		data, err := call()
-		<-l.turn
-		done <- answer{data, err}
-	}()
-	select {
-	case a := <-done:
-		return a.data, a.err
-	case <-ctx.Done():
+	data, err := call(ctx)
+	if l.manager != nil && l.manager.owes() {
+		go func() { // ends with the call, or with pcscd; close waits for it
+			l.manager.settle()
+			<-l.turn
+		}()
+		return nil, err
 	}
-	select {
-	case a := <-done: // both at a time: an answer is not thrown away
-		return a.data, a.err
-	default:
-		return nil, fmt.Errorf("%w: %w", errLeft, ctx.Err())
-	}
+	<-l.turn
+	return data, err
 }
 
 // connect takes the card for exclusive use and gives it a cold reset: another
 // program may have left it powered. It returns the answer to reset. pcscd tries
 // again to power a card that was mute, because it was left without power.
-func (l *link) connect() ([]byte, error) {
-	ctx, err := scard.EstablishContext()
+func (l *link) connect(ctx context.Context) (atr []byte, err error) {
+	if l.manager, err = establish(ctx); err != nil {
+		l.manager = nil
+		return nil, err
+	}
+	card, err := l.manager.connect(ctx, l.reader)
 	if err != nil {
 		return nil, err
 	}
-	l.ctx = ctx
-	l.card, err = ctx.Connect(l.reader, scard.ShareExclusive, scard.ProtocolAny)
-	if err != nil {
-		return nil, err
-	}
-	return l.power(scard.UnpowerCard)
+	l.card = card
+	return l.power(ctx, pcsclite.Unpower)
 }
 
-// reset fails on a card that is not the one that was connected:
-// SCardReconnect would take whatever is in the reader by now.
-func (l *link) reset(kind drivers.ResetKind) ([]byte, error) {
-	if _, err := l.card.Status(); err != nil {
+// reset fails on a card that is not the one that was connected: the resource
+// manager would take whatever is in the reader by now.
+func (l *link) reset(ctx context.Context, kind drivers.ResetKind) ([]byte, error) {
+	if l.card == nil {
+		return nil, drivers.ErrPoweredOff
+	}
+	if err := l.card.status(ctx); err != nil {
 		return nil, err
 	}
 	if kind == drivers.Warm {
-		return l.power(scard.ResetCard)
+		return l.power(ctx, pcsclite.Reset)
 	}
-	return l.power(scard.UnpowerCard)
+	return l.power(ctx, pcsclite.Unpower)
 }
 
 // power resets the card and returns its answer.
-func (l *link) power(how scard.Disposition) ([]byte, error) {
-	if err := l.card.Reconnect(scard.ShareExclusive, scard.ProtocolAny, how); err != nil {
+func (l *link) power(ctx context.Context, how pcsclite.Disposition) ([]byte, error) {
+	if err := l.card.reset(ctx, how); err != nil {
 		return nil, err
 	}
-	if p := l.card.ActiveProtocol(); p != scard.ProtocolT0 && p != scard.ProtocolT1 {
+	if p := l.card.protocol(); p != pcsclite.T0 && p != pcsclite.T1 {
 		return nil, fmt.Errorf("%w: the reader chose neither T=0 nor T=1 (%d)", drivers.ErrProtocol, p)
 	}
-	// The reader is asked for the answer to reset; libpcsclite's own copy is
-	// shared by all threads, and may be a moment old.
-	if atr, err := l.card.GetAttrib(scard.AttrAtrString); err == nil && len(atr) > 0 {
-		return atr, nil
-	}
-	status, err := l.card.Status()
-	if err != nil {
-		return nil, err
-	}
-	return status.Atr, nil
+	return l.card.atr(ctx)
 }
 
-// transmit sends a command; it must be this link's own. No TPDU is sent when
-// ctx is done.
+// transmit sends a command. No TPDU is sent when ctx is done.
 func (l *link) transmit(ctx context.Context, command []byte) ([]byte, error) {
-	if l.card.ActiveProtocol() != scard.ProtocolT0 {
-		return l.send(command)
+	if l.card == nil {
+		return nil, drivers.ErrPoweredOff
 	}
-	return sendT0(command, func(tpdu []byte) ([]byte, error) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		return l.send(tpdu)
-	})
+	if l.card.protocol() != pcsclite.T0 {
+		return l.send(ctx, command)
+	}
+	return sendT0(command, func(tpdu []byte) ([]byte, error) { return l.send(ctx, tpdu) })
 }
 
 // send sends an APDU on T=1, a TPDU on T=0.
-func (l *link) send(command []byte) ([]byte, error) {
-	response, err := l.card.Transmit(command)
+func (l *link) send(ctx context.Context, command []byte) ([]byte, error) {
+	response, err := l.card.transmit(ctx, command)
 	switch {
 	case err == nil && len(response) > 0:
 		return response, nil
 	case err == nil: // some drivers of readers say so that the card is gone
 		err = errNothing
+	case errors.Is(err, pcsclite.ErrUnsettled):
+		return nil, fmt.Errorf("%w: %w", drivers.ErrOutcomeUnknown, err)
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return nil, err // it was not sent
 	}
 	if notSent(err) {
 		return nil, explain(err, drivers.ErrRemoved)
 	}
-	if l.pulled(err) {
+	if l.pulled(ctx, err) {
 		return nil, fmt.Errorf("%w: %w: %w", drivers.ErrRemoved, drivers.ErrOutcomeUnknown, err)
 	}
 	return nil, fmt.Errorf("%w: %w", drivers.ErrOutcomeUnknown, explain(err, drivers.ErrRemoved))
@@ -161,13 +138,12 @@ func (l *link) send(command []byte) ([]byte, error) {
 
 // pulled tells whether a command failed because the card is not there any
 // more. pcscd notices that by and by.
-func (l *link) pulled(err error) bool {
+func (l *link) pulled(ctx context.Context, err error) bool {
 	if meaningOf(err) == gone {
 		return true
 	}
-	for end := time.Now().Add(settleTime); time.Now().Before(end); time.Sleep(settleStep) {
-		status, err := l.card.Status()
-		if meaningOf(err) == gone || err == nil && status.State&scard.Absent != 0 {
+	for end := time.Now().Add(settleTime); time.Now().Before(end) && ctx.Err() == nil; pause(ctx, settleStep) {
+		if meaningOf(l.card.status(ctx)) == gone {
 			return true
 		}
 	}
@@ -181,12 +157,12 @@ func (l *link) close() error {
 	defer close(l.gone)
 	var errs []error
 	if l.card != nil {
-		if err := l.card.Disconnect(scard.UnpowerCard); meaningOf(err) != gone {
+		if err := l.card.disconnect(context.Background()); meaningOf(err) != gone {
 			errs = append(errs, explain(err, drivers.ErrRemoved))
 		}
 	}
-	if l.ctx != nil {
-		if err := l.ctx.Release(); meaningOf(err) != gone {
+	if l.manager != nil {
+		if err := l.manager.close(); meaningOf(err) != gone && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
 	}

@@ -1,5 +1,3 @@
-//go:build pcsc
-
 package pcsc
 
 import (
@@ -10,9 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ebfe/scard"
-
 	"github.com/cloud-of-se/tses/drivers"
+	"github.com/cloud-of-se/tses/pcsclite"
 )
 
 // holds is a reader with a card of this answer to reset; nil is an empty reader.
@@ -111,30 +108,30 @@ func TestPlaceElements(t *testing.T) {
 			t.Errorf("step %d: %d others, want %d", i, got, step.found)
 		}
 	}
-	h.settle(nil, scard.ErrNoService)
+	h.settle(nil, pcsclite.ENoService)
 	if _, err := ses[0].where(); !errors.Is(err, drivers.ErrNoCard) || !strings.Contains(err.Error(), "pcscd") {
 		t.Errorf("without pcscd: %v", err)
 	}
 }
 
-// What the errors of libpcsclite mean.
+// What the errors of the resource manager mean.
 func TestExplain(t *testing.T) {
 	for _, tt := range []struct {
 		err  error
 		want error
 	}{
-		{scard.ErrNoSmartcard, drivers.ErrRemoved},
-		{scard.ErrRemovedCard, drivers.ErrRemoved},
-		{scard.ErrReaderUnavailable, drivers.ErrRemoved},
-		{scard.ErrNoService, drivers.ErrRemoved},
-		{scard.ErrCommError, drivers.ErrRemoved},
-		{scard.ErrInvalidHandle, drivers.ErrRemoved},
-		{scard.ErrUnresponsiveCard, drivers.ErrMute},
-		{scard.ErrUnpoweredCard, drivers.ErrMute},
-		{scard.ErrNotTransacted, drivers.ErrProtocol},
-		{scard.ErrProtoMismatch, drivers.ErrProtocol},
-		{scard.ErrSharingViolation, errInUse},
-		{scard.ErrNoMemory, scard.ErrNoMemory},
+		{pcsclite.ENoSmartcard, drivers.ErrRemoved},
+		{pcsclite.WRemovedCard, drivers.ErrRemoved},
+		{pcsclite.EReaderUnavailable, drivers.ErrRemoved},
+		{pcsclite.ENoService, drivers.ErrRemoved},
+		{pcsclite.FCommError, drivers.ErrRemoved},
+		{pcsclite.EInvalidHandle, drivers.ErrRemoved},
+		{pcsclite.WUnresponsiveCard, drivers.ErrMute},
+		{pcsclite.WUnpoweredCard, drivers.ErrMute},
+		{pcsclite.ENotTransacted, drivers.ErrProtocol},
+		{pcsclite.EProtoMismatch, drivers.ErrProtocol},
+		{pcsclite.ESharingViolation, errInUse},
+		{pcsclite.ENoMemory, pcsclite.ENoMemory},
 	} {
 		got := explain(tt.err, drivers.ErrRemoved)
 		if !errors.Is(got, tt.want) || !errors.Is(got, tt.err) {
@@ -153,23 +150,24 @@ func TestExplain(t *testing.T) {
 
 // A card without power keeps the answer to reset that it had, one that was
 // exchanged does not.
-func TestReadersOf(t *testing.T) {
-	state := func(flags scard.StateFlag, atr []byte) []scard.ReaderState {
-		return []scard.ReaderState{{Reader: "ACS", EventState: flags | scard.StateChanged, Atr: atr}}
+func TestRemember(t *testing.T) {
+	on := []reader{{"ACS", true, simATR, 7}}
+	for _, tt := range []struct {
+		name string
+		now  reader
+		want []byte
+	}{
+		{"without power", reader{"ACS", true, nil, 7}, simATR},
+		{"with another answer", reader{"ACS", true, tokenATR, 7}, tokenATR},
+		{"without a card", reader{"ACS", false, nil, 8}, nil},
+		{"exchanged for a mute one", reader{"ACS", true, nil, 9}, nil},
+		{"in another reader", reader{"OMNIKEY", true, nil, 7}, nil},
+	} {
+		if got := remember([]reader{tt.now}, on)[0]; string(got.atr) != string(tt.want) || got.card != tt.now.card {
+			t.Errorf("%s: %+v, want %X", tt.name, got, tt.want)
+		}
 	}
-	on := readersOf(state(scard.StatePresent, simATR), nil)
-	off := readersOf(state(scard.StatePresent|scard.StateUnpowered, nil), on)
-	if string(off[0].atr) != string(simATR) {
-		t.Errorf("without power: %X, want %X", off[0].atr, simATR)
-	}
-	empty := readersOf(state(scard.StateEmpty, nil), off)
-	if empty[0].card || empty[0].atr != nil {
-		t.Errorf("without a card: %+v", empty[0])
-	}
-	if back := readersOf(state(scard.StatePresent|scard.StateMute, nil), empty); len(back[0].atr) != 0 {
-		t.Errorf("a mute card has the answer of the one before: %X", back[0].atr)
-	}
-	if gone := readersOf(state(scard.StateUnavailable, nil), on); len(gone) != 0 {
-		t.Errorf("a reader that is away: %+v", gone)
+	if got := remember([]reader{{"ACS", true, nil, 0}}, nil); got[0].atr != nil {
+		t.Errorf("a mute card has the answer of none: %+v", got)
 	}
 }

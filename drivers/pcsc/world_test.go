@@ -1,5 +1,3 @@
-//go:build pcsc
-
 package pcsc
 
 import (
@@ -14,6 +12,11 @@ import (
 	"time"
 
 	"github.com/cloud-of-se/tses/drivers"
+)
+
+var (
+	simATR   = []byte{0x3B, 0x80, 0x01, 0x81}
+	tokenATR = []byte{0x3B, 0x81, 0x01, 0x55, 0xD5}
 )
 
 // shelf is an inventory.

@@ -1,5 +1,3 @@
-//go:build pcsc
-
 package main
 
 import (
@@ -11,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/ebfe/scard"
 
 	"github.com/cloud-of-se/tses/drivers/driverstest"
 	"github.com/cloud-of-se/tses/drivers/driverstest/vpcd"
@@ -38,7 +34,7 @@ aliases = ["phone"]
 
 // wantSoon repeats a request until its answer begins as it should: pcscd
 // notices cards by and by.
-func (c *client) wantSoon(t *testing.T, prefix string, commands ...string) {
+func (c *client) wantSoon(t testing.TB, prefix string, commands ...string) {
 	t.Helper()
 	var got string
 	var err error
@@ -59,7 +55,7 @@ func TestReadersThroughRACS(t *testing.T) {
 		return
 	}
 	p := vpcd.Start(t, "A")
-	// In its cage, in which a C library serves too.
+	// In its cage, from which the socket of pcscd is reached.
 	s := serveTSES(t, "-confine", "self", "-config", writeConfig(t, simConfig))
 	c := s.mustOpen(t, "user")
 	found := pcsc.SEID(p.Reader("A1"), simATR)
@@ -117,52 +113,8 @@ func TestReadersThroughRACS(t *testing.T) {
 	c.want(t, "+006 001 00019000", "APDU "+found+" 00B0000002")
 }
 
-// programVar makes the test's program a PC/SC program.
-const programVar = "TSES_TEST_PCSC_PROGRAM"
-
-// TestPCSCProgram is no test but a PC/SC program, which [TestBothDoors] runs.
-func TestPCSCProgram(t *testing.T) {
-	if os.Getenv(programVar) == "" {
-		return
-	}
-	sc, err := scard.EstablishContext()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sc.Release()
-	readers, err := sc.ListReaders()
-	if err != nil || len(readers) != 1 {
-		t.Fatalf("readers %q, %v; want one", readers, err)
-	}
-	card, err := sc.Connect(readers[0], scard.ShareShared, scard.ProtocolAny)
-	if err != nil {
-		t.Fatal(err)
-	}
-	status, err := card.Status()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Printf("program: reader %s, ATR %X\n", readers[0], status.Atr)
-	for _, command := range [][]byte{
-		{0x80, 0xE1, 0, 0, 4, 0xC0, 0xFF, 0xEE, 0x00, 0},
-		append([]byte{0x80, 0xE0, 0, 0, 0, 0x10, 0x00}, append(driverstest.Pattern(0x1000), 0, 0)...),
-	} {
-		response, err := card.Transmit(command)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Printf("program: %d bytes: %.16X\n", len(response), response)
-	}
-	if err := card.Reconnect(scard.ShareShared, scard.ProtocolAny, scard.ResetCard); err != nil {
-		t.Fatal(err)
-	}
-	if err := card.Disconnect(scard.UnpowerCard); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // An APDU goes the whole way and back: a PC/SC program, the socket of racs
-// pcsc, RACS, the TSES, ebfe/scard, pcscd, vpcd, a card.
+// pcsc, RACS, the TSES, pcscd, vpcd, a card.
 func TestBothDoors(t *testing.T) {
 	if !vpcd.Isolated(t) {
 		return
@@ -180,13 +132,9 @@ func TestBothDoors(t *testing.T) {
 	c.want(t, "+007 001 ", "SHUTDOWN sim1")
 	before := sim.Counts()
 
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), racs, "pcsc", "sim1=Remote SIM", "--", program, "-test.run=^TestPCSCProgram$", "-test.count=1")
-	cmd.Env = append(os.Environ(), programVar+"=1",
-		"RACS_SERVER="+s.addr, "RACS_CA="+s.file("ca.pem"), "RACS_CRED="+s.file("credentials/user.pem"))
+	program := buildDirect(t).args("", 1, "80E1000004C0FFEE0000", fmt.Sprintf("80E00000001000%X0000", driverstest.Pattern(0x1000)))
+	cmd := exec.CommandContext(t.Context(), racs, append([]string{"pcsc", "sim1=Remote SIM", "--"}, program...)...)
+	cmd.Env = append(os.Environ(), "RACS_SERVER="+s.addr, "RACS_CA="+s.file("ca.pem"), "RACS_CRED="+s.file("credentials/user.pem"))
 	out, err := cmd.CombinedOutput()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		t.Fatalf("racs pcsc ended with %d:\n%s\n%s", exit.ExitCode(), out, s.log)
@@ -195,7 +143,7 @@ func TestBothDoors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"program: reader Remote SIM, ATR 3B800181\n",
+		"program: reader Remote SIM\n", "program: ATR 3B800181\n",
 		"program: 12 bytes: 80E1000004C0FFEE00009000\n",
 		"program: 4098 bytes: 000102030405060708090A0B0C0D0E0F\n",
 	} {

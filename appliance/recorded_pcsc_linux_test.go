@@ -1,5 +1,3 @@
-//go:build pcsc
-
 package main
 
 import (
@@ -16,8 +14,7 @@ import (
 	"github.com/cloud-of-se/tses/stp/stptest"
 )
 
-// The recorded sessions pass through RACS, the TSES, ebfe/scard, pcscd and
-// vpcd. The real stack makes no difference: every session comes out as with
+// The recorded sessions pass through RACS, the TSES, pcscd and vpcd. The real stack makes no difference: every session comes out as with
 // scripted SEs in the same process, on T=0 too. What it could differ in does not
 // occur in the recordings: commands and answers of more than 65,535 bytes, which
 // vpcd's 16-bit lengths cannot have, and extended commands on T=0, which the

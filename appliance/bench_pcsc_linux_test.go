@@ -1,63 +1,15 @@
-//go:build pcsc
-
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
-	"github.com/ebfe/scard"
-
 	"github.com/cloud-of-se/tses/drivers/driverstest/vpcd"
 )
-
-// countVar says how many commands the program of the benchmark sends.
-const countVar = "TSES_TEST_PCSC_COUNT"
-
-// TestPCSCCounter is no test but a PC/SC program that sends commands one after
-// another to the first reader.
-func TestPCSCCounter(t *testing.T) {
-	if os.Getenv(countVar) == "" {
-		return
-	}
-	count, err := strconv.Atoi(os.Getenv(countVar))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sc, err := scard.EstablishContext()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sc.Release()
-	readers, err := sc.ListReaders()
-	if err != nil {
-		t.Fatal(err)
-	}
-	card, err := sc.Connect(readers[0], scard.ShareShared, scard.ProtocolAny)
-	if err != nil {
-		t.Fatal(err)
-	}
-	read := []byte{0x00, 0xB0, 0x00, 0x00, 0x10}
-	began := time.Now()
-	for range count {
-		if _, err := card.Transmit(read); err != nil {
-			t.Fatal(err)
-		}
-	}
-	fmt.Printf("program: %d ns\n", time.Since(began).Nanoseconds()/int64(count))
-	if err := card.Disconnect(scard.UnpowerCard); err != nil {
-		t.Fatal(err)
-	}
-}
-
-var perCommand = regexp.MustCompile(`program: (\d+) ns`)
 
 // BenchmarkPCSC measures a command of a local libpcsclite program in
 // microseconds, in turns:
@@ -91,11 +43,7 @@ func BenchmarkPCSC(b *testing.B) {
 			b.Error(err)
 		}
 	}()
-	program, err := os.Executable()
-	if err != nil {
-		b.Fatal(err)
-	}
-	counter := []string{program, "-test.run=^TestPCSCCounter$", "-test.count=1"}
+	counter := buildDirect(b).args("", count, readBinary)
 	ways := map[string][]string{
 		"a": counter,
 		"b": append([]string{racs, "pcsc", "sim1", "--"}, counter...),
@@ -103,14 +51,12 @@ func BenchmarkPCSC(b *testing.B) {
 	}
 	run := func(way string) float64 {
 		cmd := exec.CommandContext(b.Context(), ways[way][0], ways[way][1:]...)
-		cmd.Env = append(os.Environ(), countVar+"="+strconv.Itoa(count),
-			"RACS_SERVER="+s.addr, "RACS_CA="+s.file("ca.pem"), "RACS_CRED="+s.file("credentials/user.pem"))
+		cmd.Env = append(os.Environ(), "RACS_SERVER="+s.addr, "RACS_CA="+s.file("ca.pem"), "RACS_CRED="+s.file("credentials/user.pem"))
 		out, err := cmd.CombinedOutput()
-		said := perCommand.FindSubmatch(out)
-		if err != nil || said == nil {
+		if err != nil {
 			b.Fatalf("%s: %v\n%s\n%s", way, err, out, s.log)
 		}
-		ns, err := strconv.ParseFloat(string(said[1]), 64)
+		ns, err := perCommandIn(out)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -1,5 +1,3 @@
-//go:build pcsc
-
 package pcsc
 
 import (
@@ -9,11 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ebfe/scard"
-
 	"github.com/cloud-of-se/tses/drivers"
 	"github.com/cloud-of-se/tses/drivers/driverstest"
 	"github.com/cloud-of-se/tses/drivers/driverstest/vpcd"
+	"github.com/cloud-of-se/tses/pcsclite"
 )
 
 // one is an SE in the reader A0 of a pcscd, and the card in it.
@@ -146,18 +143,18 @@ func TestExclusive(t *testing.T) {
 	}
 	card := sim()
 	p, se := one(t, card)
-	other, err := scard.EstablishContext()
+	other, err := pcsclite.Dial(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.Release()
-	if _, err := other.Connect(p.Reader("A0"), scard.ShareShared, scard.ProtocolAny); !errors.Is(err, scard.ErrSharingViolation) {
-		t.Errorf("another program connects to an SE that is on: %v, want %v", err, scard.ErrSharingViolation)
+	defer other.Close()
+	if _, err := other.Connect(t.Context(), p.Reader("A0"), pcsclite.Shared, pcsclite.ProtocolAny); !errors.Is(err, pcsclite.ESharingViolation) {
+		t.Errorf("another program connects to an SE that is on: %v, want %v", err, pcsclite.ESharingViolation)
 	}
 	if err := se.PowerOff(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	theirs, err := other.Connect(p.Reader("A0"), scard.ShareShared, scard.ProtocolAny)
+	theirs, err := other.Connect(t.Context(), p.Reader("A0"), pcsclite.Shared, pcsclite.ProtocolAny)
 	if err != nil {
 		t.Fatalf("another program connects to an SE that is off: %v", err)
 	}
@@ -165,7 +162,7 @@ func TestExclusive(t *testing.T) {
 	if !errors.Is(err, errInUse) || errors.Is(err, drivers.ErrNoCard) {
 		t.Errorf("PowerOn: %v, want %v", err, errInUse)
 	}
-	if err := theirs.Disconnect(scard.LeaveCard); err != nil {
+	if err := theirs.Disconnect(t.Context(), pcsclite.Leave); err != nil {
 		t.Fatal(err)
 	}
 	before := card.Counts()

@@ -1,5 +1,3 @@
-//go:build pcsc
-
 package pcsc
 
 import (

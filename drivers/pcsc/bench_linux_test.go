@@ -1,17 +1,14 @@
-//go:build pcsc
-
 package pcsc
 
 import (
 	"testing"
 
-	"github.com/ebfe/scard"
-
 	"github.com/cloud-of-se/tses/drivers/driverstest/vpcd"
+	"github.com/cloud-of-se/tses/pcsclite"
 )
 
 // BenchmarkTransmit measures a command by way of the driver, and by way of
-// ebfe/scard alone: what the driver adds is their difference.
+// pcscd's socket alone: what the driver adds is their difference.
 func BenchmarkTransmit(b *testing.B) {
 	if !vpcd.Isolated(b) {
 		return
@@ -38,24 +35,24 @@ func BenchmarkTransmit(b *testing.B) {
 	if err := se.PowerOff(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	sc, err := scard.EstablishContext()
+	c, err := pcsclite.Dial(b.Context(), "")
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer sc.Release()
-	card, err := sc.Connect(p.Reader("A0"), scard.ShareExclusive, scard.ProtocolAny)
+	defer c.Close()
+	card, err := c.Connect(b.Context(), p.Reader("A0"), pcsclite.Exclusive, pcsclite.ProtocolAny)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Run("scard", func(b *testing.B) {
+	b.Run("socket", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := card.Transmit(read); err != nil {
+			if _, err := card.Transmit(b.Context(), read); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
-	if err := card.Disconnect(scard.UnpowerCard); err != nil {
+	if err := card.Disconnect(b.Context(), pcsclite.Unpower); err != nil {
 		b.Fatal(err)
 	}
 }

@@ -1,5 +1,3 @@
-//go:build pcsc
-
 package pcsc
 
 import (
@@ -11,11 +9,6 @@ import (
 	"github.com/cloud-of-se/tses/drivers"
 	"github.com/cloud-of-se/tses/drivers/driverstest"
 	"github.com/cloud-of-se/tses/drivers/driverstest/vpcd"
-)
-
-var (
-	simATR   = []byte{0x3B, 0x80, 0x01, 0x81}
-	tokenATR = []byte{0x3B, 0x81, 0x01, 0x55, 0xD5}
 )
 
 func sim() *driverstest.Scripted {
