@@ -13,53 +13,91 @@ const moreTimes = 10
 
 // patience is the time of one command on an SE. It is begun anew each time that
 // the SE asks for more (drivers.Busy), but not for ever. One is used for all
-// commands of a session.
+// commands of a session, and its context and its timer go from command to command:
+// the context until it is cancelled, the timer until it fires and finds that
+// nothing is under way.
 type patience struct {
 	time time.Duration
 	gone func() error // tells why there is nobody left to wait for the answer
 
 	mu     sync.Mutex
+	parent context.Context // of ctx
+	ctx    context.Context // nil: there is none, or it was cancelled
+	cancel context.CancelFunc
 	timer  *time.Timer
-	cancel context.CancelFunc // of the command under way; nil: there is none
-	last   time.Time          // to which it may be drawn out
+	armed  bool      // the timer will fire
+	works  bool      // a command is under way
+	last   time.Time // to which it may be drawn out
 	until  time.Time
 	why    error // it was given up
 }
 
 // begin gives a command its time. end has to follow.
-func (w *patience) begin(ctx context.Context) context.Context {
-	ctx, cancel := context.WithCancel(ctx)
+func (w *patience) begin(parent context.Context) context.Context {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := time.Now()
-	w.cancel, w.until, w.last, w.why = cancel, now.Add(w.time), now.Add(moreTimes*w.time), nil
-	if w.timer == nil {
-		w.timer = time.AfterFunc(w.time, w.expire)
-	} else {
-		w.timer.Reset(w.time)
+	if w.ctx == nil || w.parent != parent {
+		w.drop()
+		w.parent = parent
+		w.ctx, w.cancel = context.WithCancel(parent)
 	}
-	return ctx
+	now := time.Now()
+	w.works, w.until, w.last, w.why = true, now.Add(w.time), now.Add(moreTimes*w.time), nil
+	if !w.armed { // else it fires too early, and is set again
+		w.set(w.time)
+	}
+	return w.ctx
+}
+
+// set makes the timer fire.
+func (w *patience) set(d time.Duration) {
+	w.armed = true
+	if w.timer == nil {
+		w.timer = time.AfterFunc(d, w.expire)
+		return
+	}
+	w.timer.Reset(d)
 }
 
 // end adds to the command's error why it was given up.
 func (w *patience) end(err error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.timer.Stop()
-	w.cancel()
-	w.cancel = nil
+	w.works = false
 	if err != nil && w.why != nil {
 		return fmt.Errorf("%w: %w", w.why, err)
 	}
 	return err
 }
 
-// expire gives the command up, unless the timer is one that more time or another
-// command has overtaken.
+// close ends what goes from command to command.
+func (w *patience) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.drop()
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+// drop cancels the context.
+func (w *patience) drop() {
+	if w.ctx != nil {
+		w.cancel()
+		w.ctx = nil
+	}
+}
+
+// expire gives the command up whose time is over.
 func (w *patience) expire() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.cancel == nil || time.Now().Before(w.until) {
+	w.armed = false
+	if !w.works {
+		return
+	}
+	if left := time.Until(w.until); left > 0 {
+		w.set(left)
 		return
 	}
 	w.stop(fmt.Errorf("given up after %v: %w", w.time, context.DeadlineExceeded))
@@ -69,7 +107,7 @@ func (w *patience) stop(why error) {
 	if w.why == nil {
 		w.why = why
 	}
-	w.cancel()
+	w.drop()
 }
 
 // busy is called where the SE asks for more time.
@@ -78,13 +116,13 @@ func (w *patience) busy() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch now := time.Now(); {
-	case w.cancel == nil:
+	case !w.works:
 	case gone != nil:
 		w.stop(gone)
 	default:
 		if w.until = now.Add(w.time); w.until.After(w.last) {
 			w.until = w.last
 		}
-		w.timer.Reset(w.until.Sub(now))
+		w.set(w.until.Sub(now))
 	}
 }

@@ -54,6 +54,47 @@ func TestPatience(t *testing.T) {
 	}
 }
 
+// Commands share a context and a timer until one is given up; the next has its
+// own, and its whole time.
+func TestPatienceIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &patience{time: 30 * time.Second, gone: func() error { return nil }}
+		parent := drivers.OnBusy(t.Context(), w.busy)
+		first := w.begin(parent)
+		time.Sleep(20 * time.Second)
+		if err := w.end(nil); err != nil || first.Err() != nil {
+			t.Errorf("end: %v, context: %v", err, first.Err())
+		}
+		if n := testing.AllocsPerRun(100, func() {
+			if w.begin(parent) != first {
+				t.Fatal("the second command has another context")
+			}
+			_ = w.end(nil)
+		}); n != 0 {
+			t.Errorf("a command takes %v allocations, want none", n)
+		}
+		time.Sleep(time.Hour) // idle
+		start := time.Now()
+		ctx := w.begin(parent)
+		time.Sleep(10 * time.Second)
+		_ = w.end(nil)
+		if ctx = w.begin(parent); ctx != first {
+			t.Error("after an idle time the command has another context")
+		}
+		err := w.end(work(ctx, 0, time.Hour))
+		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != 40*time.Second {
+			t.Errorf("%v after %v, want %v after 10 s and 30 s", err, took, context.DeadlineExceeded)
+		}
+		if ctx = w.begin(parent); ctx == first || ctx.Err() != nil {
+			t.Errorf("behind one that was given up: %v", ctx.Err())
+		}
+		w.close()
+		if ctx.Err() == nil {
+			t.Error("the context outlives the session")
+		}
+	})
+}
+
 // work is an SE that works, and asks for time.
 func work(ctx context.Context, asks, works time.Duration) error {
 	done := time.After(works)

@@ -106,6 +106,7 @@ func (s *Server) newPeer(c connection, ses *stp.Session) *peer {
 // serve takes line after line until the client quits or the session breaks.
 func (p *peer) serve(ctx context.Context) error {
 	ctx = drivers.OnBusy(ctx, p.patience.busy)
+	defer p.patience.close()
 	for {
 		line, err := p.read()
 		if errors.Is(err, errLongLine) {
