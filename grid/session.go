@@ -126,9 +126,41 @@ func (s *Session) Reset(ctx context.Context, seid string, kind drivers.ResetKind
 // response APDU. Errors are those of [Session.Reset]; as the driver's do, they
 // match [drivers.ErrOutcomeUnknown] where the command may have been executed.
 func (s *Session) Transmit(ctx context.Context, seid string, command []byte) (response []byte, err error) {
-	sl, err := s.own(seid)
-	if err != nil {
-		return nil, err
+	at, ok := s.Find(seid)
+	if !ok {
+		return nil, unknown(seid)
+	}
+	return s.TransmitTo(ctx, at, command)
+}
+
+// Place is where a SEID led at a moment.
+type Place struct {
+	SEID string // that the SE was added under
+
+	lost bool
+	slot *slot
+}
+
+// Find looks a SEID up for a command that follows at once. False says that there
+// is none, and that the session had none when it was removed.
+func (s *Session) Find(seid string) (Place, bool) {
+	canonical, lost := s.Lost(seid)
+	if sl, ok := s.grid.lookup(seid); ok {
+		return Place{sl.seid, lost, sl}, true
+	}
+	return Place{canonical, lost, nil}, lost
+}
+
+// TransmitTo is [Session.Transmit] for a SEID that was looked up.
+func (s *Session) TransmitTo(ctx context.Context, at Place, command []byte) (response []byte, err error) {
+	if at.lost || at.slot == nil {
+		return nil, removed(at.SEID)
+	}
+	sl := at.slot
+	if len(sl.calls) > 0 { // another's SE is refused at once, not behind its call
+		if err := sl.ownedByLocked(s); err != nil {
+			return nil, s.whyTaken(sl, err)
+		}
 	}
 	err = sl.call(ctx, s, "transmit", func() (err error) {
 		sl.keep(s)
@@ -292,12 +324,16 @@ func (sl *slot) turn(ctx context.Context, op string, f func() error) error {
 		return fmt.Errorf("%s: %s: %w", sl.seid, op, err)
 	}
 	select {
-	case sl.calls <- struct{}{}:
-		defer func() { <-sl.calls }()
-		return f()
-	case <-ctx.Done():
-		return fmt.Errorf("%s: %s: waiting for another call: %w", sl.seid, op, ctx.Err())
+	case sl.calls <- struct{}{}: // at once, as a rule
+	default:
+		select {
+		case sl.calls <- struct{}{}:
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %s: waiting for another call: %w", sl.seid, op, ctx.Err())
+		}
 	}
+	defer func() { <-sl.calls }()
+	return f()
 }
 
 func (sl *slot) ownedByLocked(s *Session) error {
@@ -308,7 +344,7 @@ func (sl *slot) ownedByLocked(s *Session) error {
 
 func (sl *slot) ownedBy(s *Session) error {
 	switch {
-	case sl.owner == s && sl.removed:
+	case sl.removed && (sl.owner == s || sl.owner == nil):
 		return removed(sl.seid)
 	case sl.owner == s:
 		return nil

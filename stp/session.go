@@ -51,21 +51,25 @@ func (s *Session) List() []string {
 	return seen
 }
 
-// Exists tells whether an SE exists for the credential.
-func (s *Session) Exists(seid string) bool {
-	_, err := s.canonical(seid)
-	return err == nil
+// SE is an SE that exists for the credential, found by one of its SEIDs for a
+// command that follows at once.
+type SE struct {
+	asked string
+	at    grid.Place
 }
 
-func (s *Session) canonical(seid string) (string, error) {
-	canonical, ok := s.grid.Canonical(seid)
-	if !ok { // removed while it was this session's: the grid says so
-		canonical, ok = s.ses.Lost(seid)
+// Find looks a SEID up.
+func (s *Session) Find(asked string) (SE, error) {
+	at, ok := s.ses.Find(asked) // one that was removed while it was this session's, too
+	if !ok || !s.cred.MaySee(asked) {
+		return SE{}, fmt.Errorf("%w: %.64q", grid.ErrUnknown, asked)
 	}
-	if !ok || !s.cred.MaySee(seid) {
-		return "", fmt.Errorf("%w: %.64q", grid.ErrUnknown, seid)
-	}
-	return canonical, nil
+	return SE{asked, at}, nil
+}
+
+func (s *Session) canonical(asked string) (string, error) {
+	se, err := s.Find(asked)
+	return se.at.SEID, err
 }
 
 // Hold tells how many bytes of buffers the session is about to have. What is
@@ -156,27 +160,33 @@ func (s *Session) Reset(ctx context.Context, asked string, kind drivers.ResetKin
 // answer that is not a response APDU is [drivers.ErrProtocol]. Other errors are
 // those of [grid.Session.Transmit].
 func (s *Session) Transmit(ctx context.Context, asked string, c apdu.Command, wire []byte) (apdu.Response, error) {
-	seid, err := s.canonical(asked)
+	se, err := s.Find(asked)
 	if err != nil {
 		return apdu.Response{}, err
 	}
+	return s.TransmitTo(ctx, se, c, wire)
+}
+
+// TransmitTo is [Session.Transmit] for an SE that was found.
+func (s *Session) TransmitTo(ctx context.Context, se SE, c apdu.Command, wire []byte) (apdu.Response, error) {
+	seid := se.at.SEID
 	guard := s.guards[seid]
 	if guard == nil { // off, or another's: the grid says which
-		return apdu.Response{}, s.shown(asked, seid, s.ses.Check(seid))
+		return apdu.Response{}, s.shown(se.asked, seid, s.ses.Check(seid))
 	}
 	if err := guard.Check(c); err != nil {
 		s.log.Warn("refused", "seid", seid, "err", err)
 		return apdu.Response{}, err
 	}
-	answer, err := s.ses.Transmit(ctx, seid, wire)
+	answer, err := s.ses.TransmitTo(ctx, se.at, wire)
 	if err != nil {
 		guard.NoteLost(c)
-		return apdu.Response{}, s.shown(asked, seid, err)
+		return apdu.Response{}, s.shown(se.asked, seid, err)
 	}
 	r, err := apdu.ParseResponse(answer)
 	if err != nil {
 		guard.NoteLost(c)
-		return apdu.Response{}, fmt.Errorf("%s: %w: %w: %w", asked, drivers.ErrProtocol, drivers.ErrOutcomeUnknown, err)
+		return apdu.Response{}, fmt.Errorf("%s: %w: %w: %w", se.asked, drivers.ErrProtocol, drivers.ErrOutcomeUnknown, err)
 	}
 	guard.Note(c, r)
 	return r, nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cloud-of-se/tses/apdu"
 	"github.com/cloud-of-se/tses/drivers"
+	"github.com/cloud-of-se/tses/stp"
 	"github.com/cloud-of-se/tses/stp/racs"
 )
 
@@ -28,8 +29,8 @@ func (p *peer) apdu(ctx context.Context, args []byte) error {
 		return err
 	}
 	seid := p.intern(tok)
-	if !p.ses.Exists(seid) { // before its APDU is judged: no such SE, no advice
-		_, err := p.ses.Transmit(ctx, seid, apdu.Command{}, nil)
+	se, err := p.ses.Find(seid)
+	if err != nil { // before its APDU is judged: no such SE, no advice
 		return err
 	}
 	wire, cmd, err := parseHex(digits)
@@ -39,7 +40,7 @@ func (p *peer) apdu(ctx context.Context, args []byte) error {
 	if err := p.reserve(answerRoom(cmd, opts)); err != nil {
 		return err
 	}
-	x := exchange{p: p, ctx: p.patience.begin(ctx), seid: seid, raw: opts.raw}
+	x := exchange{p: p, ctx: p.patience.begin(ctx), seid: seid, se: se, raw: opts.raw}
 	r, err := x.transmit(cmd, wire)
 	if err == nil && opts.more {
 		r, err = x.fetch(cmd, r, opts)
@@ -151,6 +152,7 @@ type exchange struct {
 	p    *peer
 	ctx  context.Context
 	seid string
+	se   stp.SE
 	raw  bool // one command, one answer
 }
 
@@ -158,7 +160,7 @@ type exchange struct {
 // it with Le XX, is obeyed once (ISO/IEC 7816-4, 5.6), unless the client plays
 // T=0 itself: it has told its side Le, and must say what the card said.
 func (x exchange) transmit(c apdu.Command, wire []byte) (apdu.Response, error) {
-	r, err := x.p.ses.Transmit(x.ctx, x.seid, c, wire)
+	r, err := x.p.ses.TransmitTo(x.ctx, x.se, c, wire)
 	if err != nil || x.raw || r.SW.SW1() != 0x6C || c.Case() != 2 {
 		return r, err
 	}
@@ -166,7 +168,7 @@ func (x exchange) transmit(c apdu.Command, wire []byte) (apdu.Response, error) {
 	if wire, err = c.Bytes(); err != nil {
 		return r, err
 	}
-	return x.p.ses.Transmit(x.ctx, x.seid, c, wire)
+	return x.p.ses.TransmitTo(x.ctx, x.se, c, wire)
 }
 
 // fetch joins what the SE has more of: while the answer ends in the SW1 that
