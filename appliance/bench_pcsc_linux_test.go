@@ -56,11 +56,11 @@ func BenchmarkPCSC(b *testing.B) {
 		if err != nil {
 			b.Fatalf("%s: %v\n%s\n%s", way, err, out, s.log)
 		}
-		ns, err := perCommandIn(out)
+		took, err := spanIn(out)
 		if err != nil {
 			b.Fatal(err)
 		}
-		return ns / 1000
+		return took.seconds() / count * 1e6
 	}
 	time.Sleep(time.Second) // pcscd notices the card
 	for b.Loop() {

@@ -39,23 +39,41 @@ func (d direct) args(reader string, count int, commands ...string) []string {
 	return append([]string{string(d), reader, strconv.Itoa(count)}, commands...)
 }
 
-var perCommand = regexp.MustCompile(`program: (\d+) ns`)
+// span is a time in which commands were sent, in seconds of a clock of its own.
+type span struct{ from, to float64 }
 
-// perCommandIn is what the program says that a command took, in nanoseconds.
-func perCommandIn(out []byte) (float64, error) {
-	said := perCommand.FindSubmatch(out)
-	if said == nil {
-		return 0, fmt.Errorf("the program did not say what a command took:\n%s", bytes.TrimSpace(out))
+func (s span) seconds() float64 { return s.to - s.from }
+
+// over is the span from the first beginning to the last end.
+func over(spans []span) span {
+	whole := spans[0]
+	for _, s := range spans {
+		whole.from, whole.to = min(whole.from, s.from), max(whole.to, s.to)
 	}
-	return strconv.ParseFloat(string(said[1]), 64)
+	return whole
 }
 
-// run runs it and returns what a command took in nanoseconds.
-func (d direct) run(ctx context.Context, reader string, count int, command string) (float64, error) {
+var fromTo = regexp.MustCompile(`program: from (\d+\.\d+) to (\d+\.\d+)`)
+
+// spanIn is what the program says of when it sent its commands.
+func spanIn(out []byte) (s span, err error) {
+	said := fromTo.FindSubmatch(out)
+	if said == nil {
+		return s, fmt.Errorf("the program did not say when it sent its commands:\n%s", bytes.TrimSpace(out))
+	}
+	s.from, err = strconv.ParseFloat(string(said[1]), 64)
+	if err == nil {
+		s.to, err = strconv.ParseFloat(string(said[2]), 64)
+	}
+	return s, err
+}
+
+// run runs it and returns when it sent its commands.
+func (d direct) run(ctx context.Context, reader string, count int, command string) (span, error) {
 	args := d.args(reader, count, command)
 	out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
 	if err != nil {
-		return 0, fmt.Errorf("%w\n%s", err, out)
+		return span{}, fmt.Errorf("%w\n%s", err, out)
 	}
-	return perCommandIn(out)
+	return spanIn(out)
 }

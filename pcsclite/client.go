@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -35,7 +36,8 @@ type Client struct {
 	broken error
 	owed   *owed // nil: nothing
 	alarm  alarm
-	out    []byte // the request under way
+	out    []byte    // the request under way
+	prompt io.Reader // the connection, where an answer is about to come
 	in     inbox
 	head   [transmitSize]byte // the answer to a transmit, without its response
 }

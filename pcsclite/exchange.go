@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"time"
 )
@@ -134,7 +133,10 @@ func (c *Client) send(ctx context.Context, request []byte) error {
 
 // receive fills the body of an answer. Where ctx ends the wait it is owed.
 func (c *Client) receive(ctx context.Context, cmd command, body []byte) error {
-	n, err := c.in.fill(c.conn, body)
+	if c.prompt == nil {
+		c.prompt = promptly(c.conn)
+	}
+	n, err := c.in.fill(c.prompt, body)
 	if err == nil {
 		return nil
 	}
@@ -232,7 +234,7 @@ type inbox struct {
 }
 
 // fill reads exactly as many bytes as b has, or tells how many came.
-func (i *inbox) fill(conn net.Conn, b []byte) (n int, err error) {
+func (i *inbox) fill(conn io.Reader, b []byte) (n int, err error) {
 	for n < len(b) {
 		if i.r == i.w && len(b)-n >= len(i.buf) {
 			more, err := conn.Read(b[n:])

@@ -5,7 +5,8 @@
  *	direct READER COUNT HEX...
  *
  * sends each command COUNT times. READER is the name of a reader, "" the first
- * one. It says what the last answer to each was, and what a command took.
+ * one. It says what the last answer to each was, and from when to when it sent
+ * them, in seconds of CLOCK_MONOTONIC.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,8 +77,7 @@ int main(int argc, char **argv)
 		say(what, response, len < 16 ? len : 16);
 	}
 	clock_gettime(CLOCK_MONOTONIC, &ended);
-	double ns = (ended.tv_sec - began.tv_sec) * 1e9 + (ended.tv_nsec - began.tv_nsec);
-	printf("program: %.0f ns\n", ns / (count * (argc - 3)));
+	printf("program: from %lld.%09ld to %lld.%09ld\n", (long long)began.tv_sec, began.tv_nsec, (long long)ended.tv_sec, ended.tv_nsec);
 
 	check("reconnect", SCardReconnect(card, SCARD_SHARE_SHARED, SCARD_PROTOCOL_ANY, SCARD_RESET_CARD, &active));
 	check("disconnect", SCardDisconnect(card, SCARD_UNPOWER_CARD));

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package pcsclite
+
+import (
+	"io"
+	"net"
+)
+
+func promptly(conn net.Conn) io.Reader { return conn }
