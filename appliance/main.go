@@ -226,10 +226,10 @@
 //
 // # Readers
 //
-// Cards in the readers of the host's pcscd need a TSES that was built with
-// -tags pcsc, and for that cgo and libpcsclite-dev:
-//
-//	go build -tags pcsc -o bin/ ./appliance
+// Cards in the readers of the host are reached through its pcscd (Debian package
+// pcscd), which may be started later, and again. Its socket is
+// /run/pcscd/pcscd.comm, or what the environment variable PCSCLITE_CSOCK_NAME
+// says.
 //
 // A [[element]] of the driver pcsc is there whether its card is or not; a glob
 // that fits several readers takes the first that is free. With pcsc.readers,

@@ -15,7 +15,8 @@
 // the last one goes, however it goes: between two programs the card keeps no
 // security state and others may have it.
 //
-// The [Client] talks to pcscd or to a [Server].
+// The [Client] talks to pcscd or to a [Server]; the driver of a host's readers,
+// package drivers/pcsc, is made of it.
 //
 // # Versions
 //

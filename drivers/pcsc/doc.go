@@ -1,11 +1,12 @@
-// Package pcsc serves the cards in the readers of a host's pcscd, by way of
-// libpcsclite.
+// Package pcsc serves the cards in the readers of a host's pcscd.
 //
-// It needs cgo and libpcsclite, and so all of it but this page, the names and
-// the matching is behind the build tag pcsc:
+// It speaks pcscd's own protocol on pcscd's socket (package pcsclite), and needs
+// neither cgo nor a library. macOS and Windows have no such socket: there it is
+// the system's library, by way of github.com/ebfe/scard, on macOS with cgo. The tag
+// scard chooses that on Linux too, and is there to compare the two:
 //
 //	apt-get install libpcsclite-dev
-//	go build -tags pcsc ./appliance
+//	go build -tags scard ./appliance
 //
 // A [Host] watches the readers. The configuration names the SEs that are to
 // stay ([Host.Element]): each is the first reader, and the card in it, that
@@ -32,12 +33,13 @@
 //
 // # Bounds
 //
-// No call of libpcsclite takes a context, and most block. Each is made in a
-// goroutine of the SE, which is left to itself when the context is done: the
-// SE is taken as off, and its reader can be powered on when that call has
-// returned. Where pcscd goes away the SEs are removed, and come back with it.
+// Every call ends with its context. pcscd cannot be told to give up what it has
+// begun: such a call is left to itself, the SE is taken as off, and its reader can
+// be powered on when pcscd has answered. Where pcscd goes away the SEs are
+// removed, and come back with it; the host looks for it from every tenth of a
+// second to every two seconds.
 //
-// libpcsclite keeps the states of all readers in one place for the whole
-// process, and ebfe/scard the names that it waits on: there is one [Host] in a
-// process at a time.
+// The C library keeps the states of all readers in one place for the whole
+// process, and ebfe/scard the names that it waits on: with it, there is one [Host]
+// in a process at a time.
 package pcsc

@@ -14,8 +14,14 @@ import (
 	"github.com/cloud-of-se/tses/pcsclite"
 )
 
-// notification is the name of the reader that stands for the list of readers.
-const notification = `\\?PnP?\Notification`
+const (
+	// notification is the name of the reader that stands for the list of readers.
+	notification = `\\?PnP?\Notification`
+
+	// shortly keeps a list of readers that is out of date for long from being
+	// read without a pause.
+	shortly = 50 * time.Millisecond
+)
 
 // library is the binding to the C library of the host. Its calls take no context,
 // and most block: each is made in a goroutine, which is left to itself when the

@@ -17,10 +17,6 @@ const (
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 2 * time.Second
 
-	// shortly keeps a list of readers that is out of date for long from being
-	// read without a pause.
-	shortly = 50 * time.Millisecond
-
 	// maxStates is how many readers are watched at most; pcscd has no more.
 	maxStates = pcsclite.MaxReaders
 )

@@ -29,7 +29,7 @@ var allowed = []group{
 		unix.SYS_NANOSLEEP, unix.SYS_CLOCK_NANOSLEEP, unix.SYS_CLOCK_GETTIME, unix.SYS_CLOCK_GETRES, unix.SYS_GETTIMEOFDAY,
 		unix.SYS_TIMER_CREATE, unix.SYS_TIMER_SETTIME, unix.SYS_TIMER_DELETE, unix.SYS_SETITIMER}},
 	{"random numbers: every key, nonce and serial number", []uint32{unix.SYS_GETRANDOM}},
-	{"waiting for many files: Go's network poller, pcsclite's socket in a cgo build", []uint32{
+	{"waiting for many files: Go's network poller, and the answers of pcscd", []uint32{
 		unix.SYS_EPOLL_CREATE1, unix.SYS_EPOLL_CTL, unix.SYS_EPOLL_PWAIT, unix.SYS_EVENTFD2, unix.SYS_PIPE2, unix.SYS_PPOLL, unix.SYS_PSELECT6}},
 	{"open files: state, configuration, devices, the log, the heartbeat", []uint32{
 		unix.SYS_OPENAT, unix.SYS_CLOSE, unix.SYS_READ, unix.SYS_WRITE, unix.SYS_READV, unix.SYS_WRITEV, unix.SYS_PREAD64, unix.SYS_PWRITE64,

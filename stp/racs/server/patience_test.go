@@ -78,8 +78,8 @@ func TestPatienceIsShared(t *testing.T) {
 		ctx := w.begin(parent)
 		time.Sleep(10 * time.Second)
 		_ = w.end(nil)
-		if ctx = w.begin(parent); ctx != first {
-			t.Error("after an idle time the command has another context")
+		if ctx != first || w.begin(parent) != first {
+			t.Error("after an idle time a command has another context")
 		}
 		err := w.end(work(ctx, 0, time.Hour))
 		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != 40*time.Second {
