@@ -15,8 +15,9 @@ import (
 // do: as long as most commands take.
 const promptTime = 20 * time.Millisecond
 
-// prompts is how many goroutines wait so. Each keeps a processor of Go's scheduler
-// until that notices: one is left to the others.
+// prompts is how many goroutines wait for an answer, in either way. One that waits
+// in the kernel keeps a processor of Go's scheduler until that notices: only one
+// that is alone does.
 var prompts atomic.Int32
 
 // prompt reads from a socket whose answer is about to come. To wait for it in the
@@ -30,7 +31,7 @@ type prompt struct {
 	b     []byte
 	n     int
 	err   error
-	first bool
+	alone bool
 }
 
 func promptly(conn net.Conn) io.Reader {
@@ -50,7 +51,9 @@ func promptly(conn net.Conn) io.Reader {
 // Read implements io.Reader. A deadline of the connection is seen when
 // [promptTime] has passed.
 func (p *prompt) Read(b []byte) (int, error) {
-	p.b, p.n, p.err, p.first = b, 0, nil, true
+	p.b, p.n, p.err = b, 0, nil
+	p.alone = prompts.Add(1) == 1 && runtime.GOMAXPROCS(0) > 1
+	defer prompts.Add(-1)
 	if err := p.raw.Read(p.try); err != nil {
 		return 0, err
 	}
@@ -66,8 +69,8 @@ func (p *prompt) Read(b []byte) (int, error) {
 
 // read reads once, and tells whether it had to wait no more.
 func (p *prompt) read(fd uintptr) bool {
-	if p.first {
-		p.first = false
+	if p.alone {
+		p.alone = false // the first time
 		awaitInput(int32(fd))
 	}
 	for {
@@ -81,10 +84,6 @@ func (p *prompt) read(fd uintptr) bool {
 // awaitInput waits for input or until promptTime has passed. Where it fails, the
 // read that follows tells why.
 func awaitInput(fd int32) {
-	defer prompts.Add(-1)
-	if int(prompts.Add(1)) >= runtime.GOMAXPROCS(0) {
-		return
-	}
 	wait := unix.NsecToTimespec(promptTime.Nanoseconds())
 	_, _ = unix.Ppoll([]unix.PollFd{{Fd: fd, Events: unix.POLLIN}}, &wait, nil)
 }
