@@ -10,8 +10,7 @@
 //	SHA256SUMS             of all of them: sha256sum -c SHA256SUMS
 //
 // The programs need no library and are built without paths of this machine, so
-// that the same sources and the same Go make the same bytes. Readers of a host
-// (-tags pcsc) need its libraries: build such a TSES where it is to run.
+// that the same sources and the same Go make the same bytes.
 //
 // Without -version it is what git describe says of the sources.
 package main

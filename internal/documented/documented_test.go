@@ -13,8 +13,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/cloud-of-se/tses/internal/needs"
 )
 
 const root = "../.."
@@ -119,10 +117,6 @@ func TestBuilds(t *testing.T) {
 			continue
 		}
 		tried[l.text] = true
-		if strings.Contains(l.text, "-tags pcsc") && exec.CommandContext(t.Context(), "pkg-config", "--exists", "libpcsclite").Run() != nil {
-			t.Run("with readers", func(t *testing.T) { needs.Missing(t, "needs libpcsclite-dev and pkg-config (Debian)") })
-			continue
-		}
 		if err := builds(t.Context(), l.text, t.TempDir()); err != nil {
 			t.Errorf("%s: %s: %v", l.file, l.text, err)
 		}
